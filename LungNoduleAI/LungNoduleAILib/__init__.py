@@ -1,0 +1,1 @@
+"""Lung nodules: detection, characterisation, reporting; built on SegmentationAILib."""

@@ -1,0 +1,1 @@
+"""Where and how a task runs: device, progress, cancelling, the task as data."""
