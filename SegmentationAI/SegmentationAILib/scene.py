@@ -1,0 +1,273 @@
+"""MRML nodes <-> Volume and LabelMap: the only file of this library that knows the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import slicer
+import vtk
+from numpy.typing import NDArray
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.preprocess import resample
+from SegmentationAILib.terminology import ANATOMIC_REGIONS, Code, Structure
+from SegmentationAILib.volume import DicomSource, Grid, Volume
+
+BINARY_LABELMAP = "Binary labelmap"  # vtkSegmentationConverter's name; the wheel does not wrap its getter
+
+
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
+    """The voxels of a volume node, seen in world RAS (a linear parent transform is applied).
+
+    The array is a view of the node's voxels, not a copy.
+
+    Raises:
+        InputError: no node, no voxels, a colour or 4-D volume, or a parent transform that is not
+            linear.
+    """
+    if node is None:
+        raise InputError("No volume is selected; choose a CT volume.")
+    name = node.GetName()
+    if not isinstance(node, slicer.vtkMRMLScalarVolumeNode):
+        raise InputError(f"'{name}' is not a single 3-D volume; choose a CT volume, or one frame of the sequence.")
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0:
+        raise InputError(f"The volume '{name}' has no voxels; load its image again or choose another volume.")
+    if image.GetNumberOfScalarComponents() != 1:
+        raise InputError(
+            f"'{name}' has {image.GetNumberOfScalarComponents()} values per voxel (a colour or 4-D image); "
+            "choose a CT volume with one value per voxel."
+        )
+    to_world = _matrix_to_world(node)
+    ijk_to_local = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijk_to_local)
+    shape = image.GetDimensions()[::-1]
+    array = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
+    return Volume(
+        array,
+        Grid(shape, to_world @ _to_numpy(ijk_to_local)),
+        name,
+        modality=_series_attribute(node, "DICOM.Modality"),
+        source=_dicom_source(node),
+    )
+
+
+def add_volume(volume: Volume) -> slicer.vtkMRMLScalarVolumeNode:
+    """A new volume node with the volume's voxels (copied), under its study, with default display."""
+    node = slicer.vtkMRMLScalarVolumeNode()
+    node.SetName(volume.name)
+    node.SetIJKToRASMatrix(_to_vtk(volume.ijk_to_ras))
+    image = vtk.vtkImageData()
+    image.SetDimensions(*volume.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.array).ravel(), deep=True))
+    node.SetAndObserveImageData(image)
+    slicer.mrmlScene.AddNode(node)
+    node.CreateDefaultDisplayNodes()
+    _place_under_study(node, volume)
+    return node
+
+
+def add_segmentation(
+    layers: Sequence[LabelMap], volume_node: slicer.vtkMRMLScalarVolumeNode, name: str
+) -> slicer.vtkMRMLSegmentationNode:
+    """A new segmentation node on the volume's voxels, one segment per structure, in one step.
+
+    Each layer becomes one shared label map, so 100 structures take the memory of one; layers may
+    overlap each other. The node follows the volume's parent transform and lies beside the volume in
+    the subject hierarchy. Segment ids are the structures' names.
+
+    Args:
+        layers: label maps in world RAS, on any grid.
+        volume_node: the volume that was segmented.
+        name: the node's name.
+
+    Raises:
+        InputError: the volume's parent transform is not linear.
+    """
+    from_world = np.linalg.inv(_matrix_to_world(volume_node))
+    node = slicer.vtkMRMLSegmentationNode()
+    node.SetName(name)
+    segmentation = node.GetSegmentation()
+    for layer in layers:
+        image = _oriented_image(layer, from_world)
+        for value, structure in layer.structures.items():
+            segment = slicer.vtkSegment()
+            segment.SetName(structure.name)
+            segment.SetColor(*structure.colour)
+            segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(structure))
+            segment.SetLabelValue(value)
+            segment.AddRepresentation(BINARY_LABELMAP, image)
+            segmentation.AddSegment(segment, structure.name)
+    with scene_batch():
+        slicer.mrmlScene.AddNode(node)
+        node.CreateDefaultDisplayNodes()
+        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+        node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+    place_beside(node, volume_node)
+    return node
+
+
+def mask_from_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> NDArray[np.bool_]:
+    """[k, j, i] voxels of a segment on a grid in world RAS.
+
+    Raises:
+        InputError: there is no such segment, or it lies under a transform that is not linear.
+    """
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        raise InputError(f"The segmentation '{segmentation.GetName()}' has no segment '{segment_id}'; choose another.")
+    image = slicer.vtkOrientedImageData()
+    segmentation.GetBinaryLabelmapRepresentation(segment_id, image)
+    extent = image.GetExtent()
+    shape = (extent[5] - extent[4] + 1, extent[3] - extent[2] + 1, extent[1] - extent[0] + 1)
+    if min(shape) <= 0:
+        return np.zeros(grid.shape, dtype=bool)
+    matrix = vtk.vtkMatrix4x4()
+    image.GetImageToWorldMatrix(matrix)
+    whole = Grid(shape, _matrix_to_world(segmentation) @ _to_numpy(matrix))
+    held = whole.crop((extent[4], extent[2], extent[0]), shape)
+    voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape) != 0
+    return resample(voxels, held, grid, mode="nearest")
+
+
+def place_beside(node: slicer.vtkMRMLNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:
+    """Put a node under the same study (or folder) as the volume in the subject hierarchy."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    parent = hierarchy.GetItemParent(_hierarchy_item(volume_node))
+    hierarchy.SetItemParent(_hierarchy_item(node), parent)
+
+
+@contextmanager
+def scene_batch():
+    """Many changes of the scene announced once, so that views and panels update once."""
+    slicer.mrmlScene.StartState(slicer.vtkMRMLScene.BatchProcessState)
+    try:
+        yield
+    finally:
+        slicer.mrmlScene.EndState(slicer.vtkMRMLScene.BatchProcessState)
+
+
+def terminology_entry(structure: Structure) -> str:
+    """The segment tag's text: context, category, type, modifier, region context, region, modifier.
+
+    Seven parts without a closing separator, the form that survives a .seg.nrrd file.
+    """
+    region_context = ANATOMIC_REGIONS if structure.region else ""
+    parts = (
+        structure.context,
+        _code(structure.category),
+        _code(structure.type),
+        _code(structure.type_modifier),
+        region_context,
+        _code(structure.region),
+        _code(structure.region_modifier),
+    )
+    return "~".join(parts)
+
+
+def _code(code: Code | None) -> str:
+    return f"{code.value}^{code.scheme}^{code.meaning}" if code else "^^"
+
+
+def _oriented_image(labels: LabelMap, from_world: NDArray) -> slicer.vtkOrientedImageData:
+    """The label map's voxels as VTK has them, cropped to what is not background."""
+    start, array = _crop_to_content(labels.array)
+    image = slicer.vtkOrientedImageData()
+    k, j, i = start
+    nk, nj, ni = array.shape
+    image.SetExtent(i, i + ni - 1, j, j + nj - 1, k, k + nk - 1)
+    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
+    image.SetGeometryFromImageToWorldMatrix(_to_vtk(from_world @ labels.grid.ijk_to_ras))
+    return image
+
+
+def _crop_to_content(array: NDArray) -> tuple[tuple[int, int, int], NDArray]:
+    occupied = [np.flatnonzero(array.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    if any(len(indices) == 0 for indices in occupied):
+        return (0, 0, 0), array[:1, :1, :1]
+    start = tuple(int(indices[0]) for indices in occupied)
+    stop = tuple(int(indices[-1]) + 1 for indices in occupied)
+    return start, array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+
+
+def _matrix_to_world(node: slicer.vtkMRMLTransformableNode) -> NDArray[np.float64]:
+    transform = node.GetParentTransformNode()
+    if transform is None:
+        return np.eye(4)
+    if not transform.IsTransformToWorldLinear():
+        raise InputError(
+            f"'{node.GetName()}' lies under the transform '{transform.GetName()}', which is not linear; "
+            "harden the transform on the volume first (Transforms module)."
+        )
+    matrix = vtk.vtkMatrix4x4()
+    transform.GetMatrixTransformToWorld(matrix)
+    return _to_numpy(matrix)
+
+
+def _dicom_source(node: slicer.vtkMRMLVolumeNode) -> DicomSource | None:
+    instances = tuple((node.GetAttribute("DICOM.instanceUIDs") or "").split())
+    if not instances:
+        return None
+    return DicomSource(
+        study_instance_uid=_study_uid(node),
+        series_instance_uid=_item_uid(node),
+        frame_of_reference_uid=_series_attribute(node, "DICOM.FrameOfReferenceUID"),
+        sop_instance_uids=instances,
+    )
+
+
+def _place_under_study(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = _hierarchy_item(node)
+    if volume.modality:
+        hierarchy.SetItemAttribute(item, "DICOM.Modality", volume.modality)
+    source = volume.source
+    if source is None:
+        return
+    node.SetAttribute("DICOM.instanceUIDs", " ".join(source.sop_instance_uids))
+    hierarchy.SetItemUID(item, "DICOM", source.series_instance_uid)
+    hierarchy.SetItemAttribute(item, "DICOM.FrameOfReferenceUID", source.frame_of_reference_uid)
+    study = hierarchy.GetItemByUID("DICOM", source.study_instance_uid)
+    if not study:
+        study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
+        hierarchy.SetItemUID(study, "DICOM", source.study_instance_uid)
+    hierarchy.SetItemParent(item, study)
+
+
+def _hierarchy_item(node: slicer.vtkMRMLNode) -> int:
+    """The node's item; made here where no plugin has made it yet (outside the Slicer application)."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    return hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+
+def _item_uid(node: slicer.vtkMRMLNode) -> str:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    return hierarchy.GetItemUID(_hierarchy_item(node), "DICOM")
+
+
+def _study_uid(node: slicer.vtkMRMLNode) -> str:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.GetItemAncestorAtLevel(_hierarchy_item(node), "Study")
+    return hierarchy.GetItemUID(study, "DICOM") if study else ""
+
+
+def _series_attribute(node: slicer.vtkMRMLNode, name: str) -> str:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(node)
+    return hierarchy.GetItemAttribute(item, name) if item else ""
+
+
+def _to_numpy(matrix: vtk.vtkMatrix4x4) -> NDArray[np.float64]:
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def _to_vtk(matrix: NDArray) -> vtk.vtkMatrix4x4:
+    result = vtk.vtkMatrix4x4()
+    for row in range(4):
+        for column in range(4):
+            result.SetElement(row, column, matrix[row, column])
+    return result
