@@ -1,0 +1,161 @@
+"""What is compared with what. Each side is a module-level function, so that it can be sent to a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from SegmentationAILib.preprocess import resample
+from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
+
+SHAPE = (140, 512, 512)
+SPACING = (0.82, 0.82, 2.5)
+STRUCTURES = 20
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two ways to do the same work on the same input.
+
+    ``agreement`` maps both results to 0…1, 1 where they are the same.
+    """
+
+    name: str
+    rival: str
+    prepare: Callable[[], Any]
+    ours: Callable[[Any], Any]
+    theirs: Callable[[Any], Any]
+    agreement: Callable[[Any, Any], float]
+    on_device: bool = False
+
+
+def ct_like() -> Volume:
+    """A smooth random int16 volume of the size of a chest CT; its content does not matter to the time."""
+    coarse = np.random.default_rng(0).uniform(-1000, 400, [n // 8 + 1 for n in SHAPE]).astype(np.float32)
+    zoomed = ndimage.zoom(coarse, [n / c for n, c in zip(SHAPE, coarse.shape, strict=True)], order=1)
+    matrix = LPS_FROM_RAS @ np.diag([*SPACING, 1.0])
+    return Volume(zoomed.astype(np.int16), Grid(SHAPE, matrix), "bench", "CT")
+
+
+def to_isotropic(volume: Volume) -> NDArray[np.float32]:
+    return resample(volume.array, volume.grid, volume.grid.canonical().with_spacing(1.0), device="auto")
+
+
+def to_isotropic_sitk(volume: Volume) -> NDArray[np.float32]:
+    image = sitk.GetImageFromArray(volume.array)
+    image.SetSpacing(SPACING)
+    target = volume.grid.canonical().with_spacing(1.0)
+    origin = [0.5 - 0.5 * s for s in SPACING]
+    resampled = sitk.Resample(
+        image,
+        target.shape[::-1],
+        sitk.Transform(),
+        sitk.sitkLinear,
+        origin,
+        (1.0,) * 3,
+        np.eye(3).ravel().tolist(),
+        -1024.0,
+        sitk.sitkFloat32,
+    )
+    return sitk.GetArrayFromImage(resampled)
+
+
+def to_isotropic_scipy(volume: Volume) -> NDArray[np.float32]:
+    target = volume.grid.canonical().with_spacing(1.0)
+    matrix = volume.grid.ras_to_ijk @ target.ijk_to_ras
+    scale, offset = np.diag(matrix)[:3][::-1], matrix[:3, 3][::-1]
+    return ndimage.affine_transform(volume.array, scale, offset, target.shape, np.float32, order=1, mode="nearest")
+
+
+def within_one_hu(ours: NDArray, theirs: NDArray) -> float:
+    """Share of the voxels, those at the border apart, that agree to 1 HU."""
+    inner = tuple(slice(3, -3) for _ in range(3))
+    return float(np.mean(np.abs(ours[inner] - theirs[inner]) <= 1.0))
+
+
+def scene_with_organs() -> tuple[Any, NDArray[np.uint8]]:
+    """A scene with a CT and an array of 20 structures."""
+    from host.mrml import start_mrml  # noqa: PLC0415 - makes the scene
+
+    start_mrml()
+    from SegmentationAILib.scene import add_volume  # noqa: PLC0415
+
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    for value in range(1, STRUCTURES + 1):
+        labels[5 * value : 5 * value + 5, 100:400, 100:400] = value
+    return add_volume(ct_like()), labels
+
+
+def write_segments(data: tuple[Any, NDArray[np.uint8]]) -> list[int]:
+    from SegmentationAILib.labels import LabelMap  # noqa: PLC0415
+    from SegmentationAILib.scene import add_segmentation, volume_from_node  # noqa: PLC0415
+    from SegmentationAILib.terminology import lung_nodule  # noqa: PLC0415
+
+    node, labels = data
+    structures = {value: lung_nodule(f"structure {value}", (1.0, 0.5, 0.0)) for value in range(1, STRUCTURES + 1)}
+    return _voxels(add_segmentation([LabelMap(labels, volume_from_node(node).grid, structures)], node, "bench"), node)
+
+
+def write_segments_one_by_one(data: tuple[Any, NDArray[np.uint8]]) -> list[int]:
+    import slicer  # noqa: PLC0415
+
+    node, labels = data
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation.CreateDefaultDisplayNodes()
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(node)
+    for value in range(1, STRUCTURES + 1):
+        segment_id = segmentation.GetSegmentation().AddEmptySegment(f"structure {value}")
+        slicer.util.updateSegmentBinaryLabelmapFromArray(
+            (labels == value).astype(np.uint8), segmentation, segment_id, node
+        )
+    return _voxels(segmentation, node)
+
+
+def _voxels(segmentation: Any, node: Any) -> list[int]:
+    """Voxel count of the first and the last segment, then the node is removed again."""
+    import slicer  # noqa: PLC0415
+
+    ids = segmentation.GetSegmentation().GetSegmentIDs()
+    counts = [int(slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, i, node).sum()) for i in (ids[0], ids[-1])]
+    slicer.mrmlScene.RemoveNode(segmentation)
+    return counts
+
+
+def equal(ours: list[int], theirs: list[int]) -> float:
+    return float(ours == theirs)
+
+
+PAIRS = (
+    Pair(
+        "CT to 1 mm isotropic",
+        "SimpleITK Resample",
+        ct_like,
+        to_isotropic,
+        to_isotropic_sitk,
+        within_one_hu,
+        on_device=True,
+    ),
+    Pair(
+        "CT to 1 mm isotropic",
+        "scipy.ndimage.affine_transform",
+        ct_like,
+        to_isotropic,
+        to_isotropic_scipy,
+        within_one_hu,
+        on_device=True,
+    ),
+    Pair(
+        f"{STRUCTURES} structures to the scene",
+        "slicer.util.updateSegmentBinaryLabelmapFromArray",
+        scene_with_organs,
+        write_segments,
+        write_segments_one_by_one,
+        equal,
+    ),
+)
