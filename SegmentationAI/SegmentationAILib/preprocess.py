@@ -155,6 +155,7 @@ def _along_axis(tensor: torch.Tensor, dim: int, position: NDArray, width: float)
     """Weighted sums of neighbours at fractional indices along one axis; beyond the ends, the end.
 
     The weights are a triangle of half-width ``max(width, 1)`` voxels: linear interpolation at 1.
+    They are applied as a matrix product, which the processor does faster than gathering neighbours.
     """
     size = tensor.shape[dim]
     half = max(width, 1.0)
@@ -162,22 +163,13 @@ def _along_axis(tensor: torch.Tensor, dim: int, position: NDArray, width: float)
     if half == 1.0 and np.allclose(position, np.round(position), atol=1e-6):
         whole = torch.from_numpy(np.round(position).astype(np.int64)).to(tensor.device)
         return tensor.index_select(dim, whole)
-    first = np.floor(position - half).astype(np.int64) + 1
-    taps = first[:, None] + np.arange(int(np.ceil(2 * half)))[None, :]
-    weights = np.maximum(0.0, 1.0 - np.abs(taps - position[:, None]) / half)
-    weights[(taps < 0) | (taps >= size)] = 0.0
+    weights = np.maximum(0.0, 1.0 - np.abs(np.arange(size) - position[:, None]) / half)
     weights /= weights.sum(axis=1, keepdims=True)
-    taps = np.clip(taps, 0, size - 1)
-    shape = [1, 1, 1]
-    shape[dim] = len(position)
-    total = None
-    for tap in range(taps.shape[1]):
-        if not weights[:, tap].any():
-            continue
-        part = tensor.index_select(dim, torch.from_numpy(taps[:, tap]).to(tensor.device)).to(torch.float32)
-        part *= torch.from_numpy(weights[:, tap].astype(np.float32)).to(tensor.device).view(shape)
-        total = part if total is None else total.add_(part)
-    return total
+    matrix = torch.from_numpy(weights.astype(np.float32)).to(tensor.device)
+    tensor = tensor.to(torch.float32)
+    if dim == 0:
+        return (matrix @ tensor.reshape(size, -1)).reshape(len(position), *tensor.shape[1:])
+    return matrix @ tensor if dim == 1 else tensor @ matrix.T
 
 
 def _nearest(
