@@ -64,3 +64,13 @@ class Nodule:
     lung: str
     mask: NoduleMask
     measurements: Measurements
+
+    @property
+    def name(self) -> str:
+        """Name of its segment and its markup."""
+        return nodule_name(self.id)
+
+
+def nodule_name(nodule_id: int) -> str:
+    """Name of the segment and the markup of the nodule with that id."""
+    return f"nodule {nodule_id}"

@@ -5,29 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import slicer
 import vtk
 
 from LungNoduleAILib.analysis import Findings
+from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.report.table import COLUMNS, rows
 from SegmentationAILib import __version__
-from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.preprocess import EDGE, resample
 from SegmentationAILib.scene import add_segmentation, place_beside, scene_batch
-from SegmentationAILib.terminology import LEFT, RIGHT, lung_nodule
-from SegmentationAILib.volume import Grid
-
-# Okabe & Ito's palette for all kinds of colour vision, in the order that stands out on grey CT.
-_PALETTE = (
-    (0.90, 0.62, 0.00),
-    (0.34, 0.71, 0.91),
-    (0.94, 0.89, 0.26),
-    (0.00, 0.62, 0.45),
-    (0.84, 0.37, 0.00),
-    (0.80, 0.47, 0.65),
-)
 
 
 @dataclass(frozen=True)
@@ -65,45 +51,6 @@ def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Finding
     return FindingsNodes(segmentation, markups, table)
 
 
-def segment_name(nodule: Nodule) -> str:
-    """Name and id of the nodule's segment and markup."""
-    return f"nodule {nodule.id}"
-
-
-def nodule_layers(nodules: Sequence[Nodule], grid: Grid) -> list[LabelMap]:
-    """Label maps on the volume's grid that hold the nodules; those that touch go to another layer."""
-    layers: list[tuple[np.ndarray, dict]] = []
-    for nodule in nodules:
-        start, inside = _mask_on(grid, nodule)
-        window = tuple(slice(a, a + n) for a, n in zip(start, inside.shape, strict=True))
-        layer = next((one for one in layers if not one[0][window][inside].any()), None)
-        if layer is None:
-            layer = (np.zeros(grid.shape, dtype=np.uint16), {})
-            layers.append(layer)
-        labels, structures = layer
-        labels[window][inside] = nodule.id
-        laterality = {"left": LEFT, "right": RIGHT}.get(nodule.lung)
-        colour = _PALETTE[(nodule.id - 1) % len(_PALETTE)]
-        structures[nodule.id] = lung_nodule(segment_name(nodule), colour, laterality)
-    return [LabelMap(labels, grid, structures) for labels, structures in layers]
-
-
-def _mask_on(grid: Grid, nodule: Nodule) -> tuple[tuple[int, int, int], np.ndarray]:
-    """The nodule's voxels on the volume's grid: start (k, j, i) of a window, and bool [k, j, i] in it."""
-    box = nodule.mask.grid
-    corners = np.array(np.meshgrid(*[(-EDGE, n - 1 + EDGE) for n in box.shape[::-1]])).reshape(3, -1).T
-    reach = grid.ijk(box.ras(corners))[:, ::-1]
-    start = np.clip(np.floor(reach.min(axis=0)).astype(int), 0, np.array(grid.shape) - 1)
-    stop = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 1, start + 1, grid.shape)
-    window = grid.crop(start, tuple(stop - start))
-    inside = resample(nodule.mask.occupancy, box, window, mode="area") >= 0.5
-    if not inside.any():
-        # A nodule smaller than a voxel is still shown, as the voxel that holds its centre.
-        nearest = np.round(window.ijk(nodule.centre_ras)[::-1]).astype(int)
-        inside[tuple(np.clip(nearest, 0, np.array(inside.shape) - 1))] = True
-    return tuple(start), inside
-
-
 def _add_markups(
     nodules: Sequence[Nodule], volume_node: slicer.vtkMRMLScalarVolumeNode, name: str
 ) -> slicer.vtkMRMLMarkupsFiducialNode:
@@ -113,7 +60,7 @@ def _add_markups(
     node.CreateDefaultDisplayNodes()
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     for nodule in nodules:
-        index = node.AddControlPointWorld(vtk.vtkVector3d(*nodule.centre_ras), segment_name(nodule))
+        index = node.AddControlPointWorld(vtk.vtkVector3d(*nodule.centre_ras), nodule.name)
         node.SetNthControlPointDescription(
             index, f"mean diameter {nodule.measurements.mean_diameter_mm:.1f} mm, score {nodule.score:.2f}"
         )

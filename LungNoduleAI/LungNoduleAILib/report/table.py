@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,9 +46,18 @@ def write_csv(nodules: Iterable[Nodule], path: str | Path) -> Path:
     Raises:
         InputError: the folder cannot be written to.
     """
+    return write_rows(rows(nodules), path)
+
+
+def write_rows(values: Iterable[Sequence[float | int | str]], path: str | Path) -> Path:
+    """Write ``nodules.csv`` from rows in the order of ``COLUMNS``, as ``write_csv`` does.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
     path = Path(path)
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow([column.name for column in COLUMNS])
-        writer.writerows(rows(nodules))
+        writer.writerows(values)
     return path

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import qt
+import slicer
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+)
+
+from LungNoduleAILib.nodule import nodule_name
+from SegmentationAI import (
+    RESULT_ATTRIBUTE,
+    RunPanelWidget,
+    installDependencies,
+    requirements,
+)
+from SegmentationAILib import dependencies, phantom
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.task import Task
+from SegmentationAILib.errors import Cancelled, InputError
+
+# Roles under which a findings segmentation refers to the other nodes of its run.
+MARKUPS_ROLE = "ThoraxAI.Markups"
+TABLE_ROLE = "ThoraxAI.Table"
+
+
+class LungNoduleAI(ScriptedLoadableModule):
+    """Finds and measures lung nodules in chest CT."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Lung Nodule AI")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        # Segmentation AI also registers the sample data of both modules.
+        self.parent.dependencies = ["SegmentationAI"]
+        self.parent.contributors = ["ThoraxAI contributors"]
+        self.parent.helpText = _(
+            "Finds lung nodules in a chest CT, outlines and measures them, on this computer. For research, not for "
+            "diagnosis or treatment: it misses nodules and marks what is none. See the "
+            '<a href="https://github.com/ThoraxAI/SlicerThoraxAI#lung-nodule-ai">documentation</a>.'
+        )
+        self.parent.acknowledgementText = _(
+            "ThoraxAI is free software under the Apache License 2.0. The sample CT is case LIDC-IDRI-0003 of the "
+            "LIDC-IDRI collection in The Cancer Imaging Archive (CC BY 3.0)."
+        )
+
+
+@parameterNodeWrapper
+class LungNoduleAIParameterNode:
+    """What the user chose; saved with the scene.
+
+    inputVolume - the chest CT.
+    device - torch device name, or "auto".
+    maximumNodules - how many nodules are kept at most, the surest first.
+    findings - the result that the panel shows.
+    minimumScore - nodules that score less are hidden.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    device: str = "auto"
+    maximumNodules: Annotated[int, WithinRange(1, 300)] = 50
+    findings: vtkMRMLSegmentationNode
+    minimumScore: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
+
+
+class LungNoduleAIWidget(RunPanelWidget):
+    """The panel: CT, device, *Detect nodules*, the table of nodules."""
+
+    def createLogic(self) -> LungNoduleAILogic:
+        return LungNoduleAILogic()
+
+    def setupPanel(self) -> None:
+        from LungNoduleAILib.widgets.nodule_table import NoduleTable  # needs Qt
+
+        self._shownFindings = None
+        self.noduleTable = NoduleTable(self.ui.nodulesTable, self.onNoduleChosen)
+        self.ui.findingsSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "nodules")
+        self.ui.exportButton.connect("clicked(bool)", self.onExportButton)
+
+    def showParameters(self) -> None:
+        findings = self._parameterNode.findings if self._parameterNode else None
+        if findings is not self._shownFindings:
+            self._shownFindings = findings
+            self.noduleTable.show(self.logic.noduleRows(findings) if findings else [])
+        if not self._parameterNode:
+            return
+        self.noduleTable.filter(self._parameterNode.minimumScore)
+        shown, total = len(self.noduleTable.visible_ids), len(self.noduleTable.all_ids)
+        if findings:
+            self.logic.showOnly(findings, self.noduleTable.visible_ids)
+        self.ui.countLabel.text = _("{shown} of {total} nodules").format(shown=shown, total=total) if findings else ""
+        self.ui.exportButton.enabled = findings is not None
+
+    def run(self, parameters: LungNoduleAIParameterNode, progress: Progress) -> None:
+        installDependencies()
+        findings = self.logic.detect(
+            parameters.inputVolume, parameters.device, progress, maximumNodules=parameters.maximumNodules
+        )
+        parameters.findings = findings
+        if not self.noduleTable.all_ids:
+            self.runControls.say(_("No nodule was found. That does not mean that there is none."))
+
+    def onNoduleChosen(self, noduleId: int) -> None:
+        self.logic.jumpTo(self._shownFindings, noduleId)
+
+    def onExportButton(self, _checked: bool = False) -> None:
+        suggestion = Path(slicer.mrmlScene.GetRootDirectory() or ".") / "nodules.csv"
+        path = qt.QFileDialog.getSaveFileName(
+            self.ui.exportButton.window(), _("Export nodules"), str(suggestion), _("Table (*.csv)")
+        )
+        if not path:
+            return
+        try:
+            self.logic.exportCsv(self._shownFindings, path)
+        except InputError as problem:
+            self.runControls.say(str(problem), is_problem=True)
+        else:
+            self.runControls.say(_("Saved {path}").format(path=path))
+
+
+class LungNoduleAILogic(ScriptedLoadableModuleLogic):
+    """Detection without the panel.
+
+    Example::
+
+        logic = LungNoduleAILogic()
+        findings = logic.detect(slicer.util.getNode("LungNodulesCT"))
+        for row in logic.noduleRows(findings):
+            print(row["id"], row["lung"], row["mean_diameter_mm"], row["score"])
+        logic.exportCsv(findings, "nodules.csv")
+    """
+
+    def getParameterNode(self) -> LungNoduleAIParameterNode:
+        return LungNoduleAIParameterNode(super().getParameterNode())
+
+    def detect(
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        device: str = "auto",
+        progress: Progress | None = None,
+        **options: float,
+    ) -> vtkMRMLSegmentationNode:
+        """Find the nodules of a chest CT and add the findings to the scene in one step.
+
+        :param volumeNode: chest CT in HU.
+        :param device: torch device name such as "cpu" or "cuda:0", or "auto".
+        :param progress: told of each stage; its token cancels the run.
+        :param options: ``maximumNodules`` (the surest are kept) and ``threshold`` (lowest score).
+        :return: a segment for each lung, the airway and each nodule; it refers to a markups node with
+            the nodules' centres and a table node with their measurements.
+        :raises InputError: the volume cannot be used, or something must be installed first.
+        :raises Cancelled: the user cancelled, or the volume left the scene.
+        """
+        dependencies.require(requirements())
+        from LungNoduleAILib.analysis import BASELINE, analyze  # from here on torch is needed
+        from LungNoduleAILib.scene import show_findings
+        from SegmentationAILib.scene import scene_batch, volume_from_node
+
+        if "maximumNodules" in options:
+            options["max_nodules"] = options.pop("maximumNodules")
+        findings = analyze(volume_from_node(volumeNode), Task(BASELINE, options, device), progress or Progress())
+        if not slicer.mrmlScene.IsNodePresent(volumeNode):
+            raise Cancelled
+        with scene_batch():
+            nodes = show_findings(volumeNode, findings)
+            nodes.segmentation.SetNodeReferenceID(MARKUPS_ROLE, nodes.markups.GetID())
+            nodes.segmentation.SetNodeReferenceID(TABLE_ROLE, nodes.table.GetID())
+            nodes.segmentation.SetAttribute(RESULT_ATTRIBUTE, "nodules")
+        return nodes.segmentation
+
+    def noduleRows(self, findings: vtkMRMLSegmentationNode) -> list[dict[str, float | str]]:
+        """A dictionary for each nodule, keyed by the columns of ``nodules.csv``."""
+        tableNode = findings.GetNodeReference(TABLE_ROLE)
+        if tableNode is None:
+            return []
+        columns = [tableNode.GetTable().GetColumn(index) for index in range(tableNode.GetNumberOfColumns())]
+        return [
+            {column.GetName(): column.GetValue(row) for column in columns} for row in range(tableNode.GetNumberOfRows())
+        ]
+
+    def jumpTo(self, findings: vtkMRMLSegmentationNode, noduleId: int) -> None:
+        """Centre all slice views on a nodule."""
+        markups = findings.GetNodeReference(MARKUPS_ROLE)
+        index = markups.GetControlPointIndexByLabel(nodule_name(noduleId)) if markups else -1
+        if index >= 0:
+            centre = markups.GetNthControlPointPositionWorld(index)
+            slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *centre, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+
+    def showOnly(self, findings: vtkMRMLSegmentationNode, noduleIds: Collection[int]) -> None:
+        """Show these nodules in the views and hide the others."""
+        names = {nodule_name(noduleId) for noduleId in noduleIds}
+        all_names = [nodule_name(row["id"]) for row in self.noduleRows(findings)]
+        display = findings.GetDisplayNode()
+        markups = findings.GetNodeReference(MARKUPS_ROLE)
+        with slicer.util.NodeModify(display):
+            for name in all_names:
+                display.SetSegmentVisibility(name, name in names)
+        if markups:
+            with slicer.util.NodeModify(markups):
+                for index in range(markups.GetNumberOfControlPoints()):
+                    markups.SetNthControlPointVisibility(index, markups.GetNthControlPointLabel(index) in names)
+
+    def exportCsv(self, findings: vtkMRMLSegmentationNode, path: str | Path) -> Path:
+        """Write all nodules as a CSV file.
+
+        :raises InputError: the folder cannot be written to.
+        """
+        from LungNoduleAILib.report.table import COLUMNS, write_rows  # reads DICOM and ITK packages
+
+        rows = self.noduleRows(findings)
+        return write_rows([[row[column.name] for column in COLUMNS] for row in rows], path)
+
+
+class LungNoduleAITest(ScriptedLoadableModuleTest):
+    """Needs no file: the test makes a small chest itself."""
+
+    NODULES = (phantom.Sphere((70.0, 10.0, 0.0), 7.0), phantom.Sphere((-60.0, -20.0, -30.0), 9.0))
+
+    def setUp(self) -> None:
+        if dependencies.find_missing(requirements()):
+            self.skipTest("PyTorch is not installed")
+        slicer.mrmlScene.Clear()
+
+    def test_NodulesAreFoundAndMeasured(self) -> None:
+        from SegmentationAILib.scene import add_volume  # needs torch
+
+        logic = LungNoduleAILogic()
+        findings = logic.detect(add_volume(phantom.chest(self.NODULES)), device="cpu")
+        rows = logic.noduleRows(findings)
+        for nodule, lung in zip(self.NODULES, ("right", "left"), strict=True):
+            distances = [np.linalg.norm(np.subtract((row["r"], row["a"], row["s"]), nodule.centre)) for row in rows]
+            row = rows[int(np.argmin(distances))]
+            self.assertLess(min(distances), 3.0)
+            self.assertEqual(row["lung"], lung)
+            self.assertAlmostEqual(row["mean_diameter_mm"] / (2 * nodule.radius), 1.0, delta=0.2)
+        self.delayDisplay("Both nodules are where they were put")
+
+    def test_JumpFilterAndExport(self) -> None:
+        from SegmentationAILib.scene import add_volume  # needs torch
+
+        logic = LungNoduleAILogic()
+        findings = logic.detect(add_volume(phantom.chest(self.NODULES)), device="cpu")
+        logic.showOnly(findings, [2])
+        self.assertFalse(findings.GetDisplayNode().GetSegmentVisibility("nodule 1"))
+        self.assertTrue(findings.GetDisplayNode().GetSegmentVisibility("nodule 2"))
+        with tempfile.TemporaryDirectory() as folder:
+            path = logic.exportCsv(findings, Path(folder) / "nodules.csv")
+            lines = path.read_text(encoding="utf-8").splitlines()
+        self.assertTrue(lines[0].startswith("id,r,a,s,mean_diameter_mm,volume_mm3,mean_hu,score"))
+        self.assertEqual(len(lines), 1 + len(logic.noduleRows(findings)))
+        self.delayDisplay("Nodules are hidden by score and exported")
+
+    def test_BadInputLeavesSceneAsItWas(self) -> None:
+        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+        before = slicer.mrmlScene.GetNumberOfNodes()
+        with self.assertRaises(InputError):
+            LungNoduleAILogic().detect(volumeNode)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
+        self.delayDisplay("A volume without voxels is refused")

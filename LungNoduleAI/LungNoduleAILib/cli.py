@@ -1,0 +1,98 @@
+"""The command ``thoraxai``: nodules of a CT file without Slicer, and the system check."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from SegmentationAILib import __version__
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.task import Task
+from SegmentationAILib.errors import InputError
+
+EXIT_CHECK_FAILED = 1
+EXIT_BAD_INPUT = 2
+_LABEL_WIDTH = 24
+
+
+@click.group()
+@click.version_option(__version__, prog_name="thoraxai")
+def main() -> None:
+    """Find lung nodules in chest CT. For research, not for diagnosis or treatment."""
+
+
+@main.command()
+def doctor() -> None:
+    """Print what works on this computer and what does not, ready to paste into a forum post."""
+    from SegmentationAILib.system_check import report  # other commands do not need it
+
+    page = report()
+    click.echo(page.to_text(), nl=False)
+    if page.failed:
+        sys.exit(EXIT_CHECK_FAILED)
+
+
+@main.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0, mps")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score of a nodule  [default: the detector's]")
+def detect(source: Path, output: Path, device: str, threshold: float | None) -> None:
+    """Find the nodules of INPUT and write nodules.csv and labels.nrrd to the folder OUTPUT.
+
+    INPUT is a DICOM folder or a NRRD, NIfTI or MHA file. In labels.nrrd, 1 is the right lung, 2 the
+    left lung, 3 the airway and 100 + id a nodule.
+    """
+    try:
+        options = {} if threshold is None else {"threshold": threshold}
+        with click.progressbar(length=100, label=f"{'Starting':{_LABEL_WIDTH}}", file=sys.stderr) as bar:
+            count = _detect(source, output, options, device, Progress(_shown_in(bar)))
+    except InputError as problem:
+        click.echo(f"thoraxai: {problem}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+    click.echo(f"{count} {'nodule' if count == 1 else 'nodules'}; nodules.csv and labels.nrrd are in {output}")
+
+
+def _detect(source: Path, output: Path, options: dict[str, float], device: str, progress: Progress) -> int:
+    """The number of nodules written to the folder; made in full before anything is written."""
+    from LungNoduleAILib.analysis import BASELINE, analyze  # imports torch, which takes seconds
+    from LungNoduleAILib.layers import merged
+    from LungNoduleAILib.report.table import write_csv
+    from SegmentationAILib.files import load, save
+
+    _check_folder(output)
+    progress(0.0, "Reading")
+    volume = load(source)
+    findings = analyze(volume, Task(BASELINE, options, device), progress.part(0.05, 0.95))
+    progress(0.95, "Writing")
+    output.mkdir(parents=True, exist_ok=True)
+    save(merged(findings.lungs, findings.nodules), output / "labels.nrrd")
+    write_csv(findings.nodules, output / "nodules.csv")
+    progress(1.0, "Done")
+    return len(findings.nodules)
+
+
+def _check_folder(folder: Path) -> None:
+    """Whether the folder can be written to, or made, found out before the work.
+
+    Raises:
+        InputError: it cannot.
+    """
+    existing = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise InputError(f"The folder '{folder}' cannot be written to; choose another output folder.")
+
+
+def _shown_in(bar: Any) -> Callable[[float, str], None]:
+    """A report that moves click's progress bar and names the stage."""
+
+    def report(fraction: float, text: str) -> None:
+        bar.label = f"{text:{_LABEL_WIDTH}}"
+        bar.update(round(100 * fraction) - bar.pos)
+
+    return report

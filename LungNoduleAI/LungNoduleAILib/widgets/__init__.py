@@ -1,0 +1,1 @@
+"""Qt pieces of the nodule panel."""

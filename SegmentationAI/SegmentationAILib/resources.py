@@ -1,0 +1,20 @@
+"""Files that come with the extension: demo CT, built-in models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MODULE = Path(__file__).resolve().parents[1]
+
+
+def resource(relative: str) -> Path | None:
+    """The file or folder of that name in a Resources folder, or None where it was not installed.
+
+    An installed extension has one Resources folder, beside the modules' files; a source tree has one
+    for each module and one at the root.
+    """
+    for folder in (_MODULE, _MODULE.parent):
+        path = folder / "Resources" / relative
+        if path.exists():
+            return path
+    return None
