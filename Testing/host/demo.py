@@ -14,6 +14,7 @@ import numpy as np
 
 from host.picture import LEVEL_HU, WINDOW_HU, draw
 from LungNoduleAILib.analysis import BASELINE, Findings, analyze
+from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.report.table import write_csv
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
@@ -93,7 +94,7 @@ def write_scene(volume: Volume, findings: Findings, output: Path, watch: Stopwat
     from host.mrml import start_mrml  # noqa: PLC0415 - makes the scene that the next imports look for
 
     session = start_mrml()
-    from LungNoduleAILib.scene import nodule_layers, show_findings  # noqa: PLC0415
+    from LungNoduleAILib.scene import show_findings  # noqa: PLC0415
     from SegmentationAILib.scene import add_volume  # noqa: PLC0415
 
     scene, segmentation, table, picture = (
