@@ -84,6 +84,7 @@ class LungNoduleAIWidget(RunPanelWidget):
         from LungNoduleAILib.widgets.nodule_table import NoduleTable  # needs Qt
 
         self._shownFindings = None
+        self._appliedFilter = None
         self.noduleTable = NoduleTable(self.ui.nodulesTable, self.onNoduleChosen)
         self.ui.findingsSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "nodules")
         self.ui.exportButton.connect("clicked(bool)", self.onExportButton)
@@ -93,14 +94,18 @@ class LungNoduleAIWidget(RunPanelWidget):
         if findings is not self._shownFindings:
             self._shownFindings = findings
             self.noduleTable.show(self.logic.noduleRows(findings) if findings else [])
-        if not self._parameterNode:
-            return
-        self.noduleTable.filter(self._parameterNode.minimumScore)
-        shown, total = len(self.noduleTable.visible_ids), len(self.noduleTable.all_ids)
-        if findings:
-            self.logic.showOnly(findings, self.noduleTable.visible_ids)
-        self.ui.countLabel.text = _("{shown} of {total} nodules").format(shown=shown, total=total) if findings else ""
         self.ui.exportButton.enabled = findings is not None
+        self.ui.countLabel.text = ""
+        if findings is None:
+            return
+        minimumScore = self._parameterNode.minimumScore
+        self.noduleTable.filter(minimumScore)
+        shown, total = len(self.noduleTable.visible_ids), len(self.noduleTable.all_ids)
+        self.ui.countLabel.text = _("{shown} of {total} nodules").format(shown=shown, total=total)
+        # Only when the filter changes, so that what the user hid by hand stays hidden.
+        if self._appliedFilter != (findings.GetID(), minimumScore):
+            self._appliedFilter = (findings.GetID(), minimumScore)
+            self.logic.showOnly(findings, self.noduleTable.visible_ids)
 
     def run(self, parameters: LungNoduleAIParameterNode, progress: Progress) -> None:
         installDependencies()
