@@ -71,7 +71,7 @@ def _lung_air(hu: NDArray, body: NDArray, airway: NDArray, spacing_mm: float) ->
 
 def _right_and_left(air: NDArray, body: NDArray, spacing_mm: float) -> tuple[NDArray, NDArray]:
     """Two lungs, cut where they touch at the narrowest place (watershed of the distance to the edge)."""
-    depth = ndimage.distance_transform_edt(air, sampling=spacing_mm)
+    depth = _distance_to(~air, spacing_mm)
     for cut in np.arange(0.0, _LARGEST_GAP_MM, spacing_mm):
         cores, count = ndimage.label(depth > cut)
         sizes = np.bincount(cores.ravel(), minlength=count + 1)
@@ -83,7 +83,7 @@ def _right_and_left(air: NDArray, body: NDArray, spacing_mm: float) -> tuple[NDA
         return _one_lung(air, body)
     markers = (cores == first) + 2 * (cores == second).astype(np.uint8)
     basins = sitk.MorphologicalWatershedFromMarkers(
-        sitk.GetImageFromArray(-depth.astype(np.float32)),
+        sitk.GetImageFromArray(-depth),
         sitk.GetImageFromArray(markers.astype(np.uint8)),
         markWatershedLine=False,
         fullyConnected=False,
@@ -107,14 +107,22 @@ def _fill(lung: NDArray, spacing_mm: float) -> NDArray[np.bool_]:
         return lung
     side = int(np.ceil(_CLOSING_MM / spacing_mm)) + 1
     padded = np.pad(lung, side)
-    grown = ndimage.distance_transform_edt(~padded, sampling=spacing_mm) <= _CLOSING_MM
-    closed = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > _CLOSING_MM
+    grown = _distance_to(padded, spacing_mm) <= _CLOSING_MM
+    closed = _distance_to(~grown, spacing_mm) > _CLOSING_MM
     closed = closed[side:-side, side:-side, side:-side] | lung
     closed = ndimage.binary_fill_holes(closed)
-    for plane in closed:
+    for k, plane in enumerate(closed):
         holes, count = ndimage.label(ndimage.binary_fill_holes(plane) & ~plane)
         if count:
             small = np.bincount(holes.ravel()) * spacing_mm**2 < _LARGEST_HOLE_MM2
             small[0] = False
-            plane |= small[holes]
+            closed[k] |= small[holes]
     return closed
+
+
+def _distance_to(mask: NDArray, spacing_mm: float) -> NDArray[np.float32]:
+    """Distance in mm of each voxel's centre to the nearest centre in the mask; negative deep inside."""
+    image = sitk.GetImageFromArray(mask.astype(np.uint8))
+    image.SetSpacing((spacing_mm,) * 3)
+    distance = sitk.SignedMaurerDistanceMap(image, insideIsPositive=False, squaredDistance=False, useImageSpacing=True)
+    return sitk.GetArrayFromImage(distance)
