@@ -71,10 +71,13 @@ def load(
     return read_series(series, interpolate_missing=interpolate_missing, progress=progress.part(0.3, 1.0))
 
 
-def save(image: Volume | LabelMap, path: str | Path) -> Path:
+def save(image: Volume | LabelMap, path: str | Path, *, compression_level: int = -1) -> Path:
     """Write NRRD, NIfTI or MetaImage by the path's ending, compressed, in one step.
 
     A label map is written as its label values. The file is whole or not there at all.
+
+    Args:
+        compression_level: 1 (quick) to 9 (small), -1 for the format's default.
 
     Raises:
         InputError: the ending is not one that can be written, the folder cannot be written to, the
@@ -90,7 +93,7 @@ def save(image: Volume | LabelMap, path: str | Path) -> Path:
         )
     itk_image = _to_itk(image.array, image.grid)
     with atomic_write(path) as partial:
-        sitk.WriteImage(itk_image, str(partial), useCompression=True)
+        sitk.WriteImage(itk_image, str(partial), useCompression=True, compressionLevel=compression_level)
         if not is_whole(partial):
             raise OSError("the file is incomplete")
     return path
