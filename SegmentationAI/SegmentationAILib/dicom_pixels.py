@@ -10,15 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-import SimpleITK as sitk  # noqa: N813 - its usual name
+import SimpleITK as sitk
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from SegmentationAILib.errors import InputError
 
 _MULTIFRAME_WORD_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7.3"
-_IMPLICIT_LITTLE_ENDIAN = UID("1.2.840.10008.1.2")
 
 _TAGS = [
     "Rows",
@@ -69,8 +68,8 @@ class StoredValues:
 def read_stored_values(path: Path) -> StoredValues:
     """Decode a file.
 
-    Native, deflated, big-endian and RLE files are read by pydicom; the JPEG family (JPEG lossless,
-    JPEG-LS, JPEG 2000) by the GDCM in SimpleITK, which Slicer ships.
+    Native, deflated and big-endian pixels are read by pydicom; compressed ones (RLE, JPEG lossless,
+    JPEG-LS, JPEG 2000) are decoded by the GDCM in SimpleITK, which Slicer ships.
 
     Raises:
         InputError: the pixels are missing, cut short, or compressed in a way that cannot be decoded.
@@ -82,7 +81,7 @@ def read_stored_values(path: Path) -> StoredValues:
         raw = _decode(dataset)
         raw = raw.reshape(-1, int(dataset.Rows), int(dataset.Columns))
         if len(raw) != int(dataset.get("NumberOfFrames") or 1):
-            raise EOFError("frames are missing")
+            raise EOFError("pixels are missing")
         return _interpret(raw, dataset)
     except OSError as error:
         raise InputError(
@@ -97,30 +96,38 @@ def read_stored_values(path: Path) -> StoredValues:
 
 
 def _decode(dataset: FileDataset) -> NDArray[np.integer]:
+    """Pixels as they are allocated, all frames one after the other.
+
+    pydicom's ``pixel_array`` is not used where it can be avoided: it clears bits beyond BitsStored, in
+    which GE writes padding.
+    """
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
-        syntax = dataset.file_meta.TransferSyntaxUID = _IMPLICIT_LITTLE_ENDIAN
-    if not syntax.is_compressed or syntax == RLELossless or syntax.is_deflated:
-        return dataset.pixel_array
+        syntax = dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    if not syntax.is_encapsulated:
+        order = "<" if syntax.is_little_endian else ">"
+        words = np.frombuffer(dataset.PixelData, dtype=f"{order}u{int(dataset.BitsAllocated) // 8}")
+        size = int(dataset.get("NumberOfFrames") or 1) * int(dataset.Rows) * int(dataset.Columns)
+        return words[:size]  # an odd number of bytes is padded with one more
     try:
         return _decode_by_gdcm(dataset, syntax)
     except RuntimeError as gdcm_error:
+        if _is_decodable_by_gdcm(syntax):
+            raise
         # Newer syntaxes (HTJ2K, JPEG XL) work where the user installed a pydicom plug-in for them.
         try:
             return dataset.pixel_array
         except (RuntimeError, NotImplementedError, ValueError):
-            if _is_decodable_by_gdcm(syntax):
-                raise gdcm_error from None
-        raise InputError(
-            f"The images are compressed as '{syntax.name}', which cannot be decoded here; "
-            "export the series uncompressed (Explicit VR Little Endian)."
-        ) from gdcm_error
+            raise InputError(
+                f"The images are compressed as '{syntax.name}', which cannot be decoded here; "
+                "export the series uncompressed (Explicit VR Little Endian)."
+            ) from gdcm_error
 
 
 def _is_decodable_by_gdcm(syntax: UID) -> bool:
-    # PS3.6 table A-1: JPEG baseline to JPEG-LS are 1.2.840.10008.1.2.4.50 to .81, JPEG 2000 .90 to .93.
+    # PS3.6 table A-1: RLE is 1.2.840.10008.1.2.5; in .4, JPEG and JPEG-LS are 50 to 81, JPEG 2000 90 to 93.
     stem, _, last = syntax.rpartition(".")
-    return stem == "1.2.840.10008.1.2.4" and last.isdigit() and int(last) <= 93
+    return (stem, last) == ("1.2.840.10008.1.2", "5") or (stem == "1.2.840.10008.1.2.4" and int(last) <= 93)
 
 
 def _decode_by_gdcm(dataset: Dataset, syntax: UID) -> NDArray[np.integer]:
@@ -130,6 +137,7 @@ def _decode_by_gdcm(dataset: Dataset, syntax: UID) -> NDArray[np.integer]:
     pixels alone.
     """
     meta = FileMetaDataset()
+    meta.FileMetaInformationGroupLength = 0  # filled in on writing
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = _MULTIFRAME_WORD_SECONDARY_CAPTURE
     meta.MediaStorageSOPInstanceUID = "2.25.1"

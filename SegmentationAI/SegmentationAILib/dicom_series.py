@@ -19,6 +19,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
@@ -37,6 +38,15 @@ PLANAR_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.128": "PT",
     "1.2.840.10008.5.1.4.1.1.128.1": "PT",
     "1.2.840.10008.5.1.4.1.1.130": "PT",
+}
+# PS3.4: the directory of a medium, hanging protocols, palettes and implants belong to no series.
+WITHOUT_SERIES = {
+    "1.2.840.10008.1.3.10",
+    "1.2.840.10008.5.1.4.38.1",
+    "1.2.840.10008.5.1.4.39.1",
+    "1.2.840.10008.5.1.4.43.1",
+    "1.2.840.10008.5.1.4.44.1",
+    "1.2.840.10008.5.1.4.45.1",
 }
 # Group 0008 in little endian: how a data set begins that was stored without the DICOM file preamble.
 _BARE_DATASET = b"\x08\x00"
@@ -191,7 +201,9 @@ def read_header(path: Path) -> Header | None:
     try:
         if not is_dicom(path):
             return None
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+        with path.open("rb") as file:
+            dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+            stopped_at, length = file.tell(), file.seek(0, os.SEEK_END)
     except OSError as error:
         raise InputError(
             f"'{path.name}' cannot be read ({error.strerror}); check the file and its permissions."
@@ -199,13 +211,16 @@ def read_header(path: Path) -> Header | None:
     except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, struct.error, zlib.error) as error:
         raise _damaged(path) from error
     uid = sop_class(dataset)
-    if not uid and not dataset.get("Modality"):
+    if uid in WITHOUT_SERIES:
+        return None
+    if not dataset.get("SeriesInstanceUID"):
         if _has_preamble(path):
             raise _damaged(path)
         return None
-    if uid in PLANAR_IMAGES and not dataset.get("SeriesInstanceUID"):
+    deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+    if uid in PLANAR_IMAGES and stopped_at == length and not deflated:
         raise _damaged(path)
-    kind = str(dataset.get("Modality") or pydicom.uid.UID(uid).name)
+    kind = str(dataset.get("Modality") or UID(uid).name)
     return Header(path, dataset, "localizer" if _is_localizer(dataset.get("ImageType")) else kind)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - its usual name
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from SegmentationAILib.dicom_series import Series, find_series, is_dicom, read_header
