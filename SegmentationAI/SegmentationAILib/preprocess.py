@@ -73,6 +73,7 @@ def resample(
     """
     if source.same_as(target):
         return array if mode == "nearest" else np.asarray(array, dtype=np.float32)
+    array, source = _crop_to(array, source, target)
     matrix = source.ras_to_ijk @ target.ijk_to_ras
     axes = _axis_pairs(matrix)
     if mode == "nearest":
@@ -107,6 +108,20 @@ def _same_voxels(source: Grid, target: Grid) -> bool:
     first = source.ijk(target.ras([[0, 0, 0], np.array(target.shape[::-1]) - 1]))
     size = np.array(source.shape[::-1]) - 1
     return bool(np.all(np.abs(first - np.round(first)) < 1e-2) and np.all(np.abs(first[0] + first[1] - size) < 1e-2))
+
+
+def _crop_to(array: NDArray, source: Grid, target: Grid) -> tuple[NDArray, Grid]:
+    """The part of the source that can reach the target, so that a small target costs little."""
+    margin = np.ceil(_extent_of_target_voxel(source.ras_to_ijk @ target.ijk_to_ras)).astype(int) + 2
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in target.shape[::-1]])).reshape(3, -1).T
+    reach = source.ijk(target.ras(corners))
+    size = np.array(source.shape[::-1])
+    # At least one voxel is kept, so that a target wholly outside is filled like any other.
+    first = np.clip(np.floor(reach.min(axis=0)).astype(int) - margin, 0, size - 1)
+    last = np.clip(np.ceil(reach.max(axis=0)).astype(int) + margin, first, size - 1)
+    window = tuple(slice(a, b + 1) for a, b in zip(first[::-1], last[::-1], strict=True))
+    cropped = array[window]
+    return cropped, source.crop(first[::-1], cropped.shape)
 
 
 def _torch_ready(array: NDArray) -> NDArray:
