@@ -32,8 +32,8 @@ class Stack:
         slices: one for each place, n of them.
         duplicates: index of a slice -> others at its place.
         axes: 3×3, rows are the unit vectors of i, j and the normal i × j in LPS.
-        step: LPS from slice to slice of the regular grid, mm; off the normal where the gantry was
-            tilted.
+        spacing: mm along the normal between slices of the regular grid.
+        drift: LPS, mm across the normal for each mm along it; zero unless the gantry was tilted.
         samples: [m] fractional slice index of each slice of the regular grid where slices are
             missing or unevenly spaced; None where the slices are the regular grid.
     """
@@ -41,27 +41,22 @@ class Stack:
     slices: tuple[Slice, ...]
     duplicates: dict[int, tuple[Slice, ...]]
     axes: NDArray[np.float64]
-    step: NDArray[np.float64]
+    spacing: float
+    drift: NDArray[np.float64]
     samples: NDArray[np.float64] | None
 
     @property
-    def step_along_normal(self) -> NDArray[np.float64]:
-        """The part of ``step`` along the normal, LPS in mm."""
-        return self.axes[2] * (self.step @ self.axes[2])
-
-    @property
     def tilt_deg(self) -> float:
-        """Angle between ``step`` and the normal, degrees."""
-        aside = np.linalg.norm(self.step - self.step_along_normal)
-        return float(np.degrees(np.arctan2(aside, np.linalg.norm(self.step_along_normal))))
+        """Angle between the normal and the line through the slices' first voxels, degrees."""
+        return float(np.degrees(np.arctan(np.linalg.norm(self.drift))))
 
-    def ijk_to_lps(self, step: NDArray[np.float64]) -> NDArray[np.float64]:
-        """4×4 with ``step`` (LPS, mm) from slice to slice."""
+    def ijk_to_lps(self, *, upright: bool) -> NDArray[np.float64]:
+        """4×4 of the regular grid as acquired, or with the k axis along the normal."""
         spacing = self.slices[0].spacing_ij
         matrix = np.eye(4)
         matrix[:3, 0] = self.axes[0] * spacing[0]
         matrix[:3, 1] = self.axes[1] * spacing[1]
-        matrix[:3, 2] = step
+        matrix[:3, 2] = (self.axes[2] if upright else self.axes[2] + self.drift) * self.spacing
         matrix[:3, 3] = self.slices[0].position
         return matrix
 
@@ -77,13 +72,13 @@ def stack_slices(series: Series, *, interpolate_missing: bool) -> Stack:
     axes = _axes(series)
     slices, duplicates = _ordered(series, axes[2])
     if len(slices) == 1:
-        return Stack(slices, duplicates, axes, axes[2] * (slices[0].thickness or 1.0), None)
+        return Stack(slices, duplicates, axes, slices[0].thickness or 1.0, np.zeros(3), None)
     positions = np.array([s.position for s in slices]) - slices[0].position
     distance = positions @ axes[2]
     samples = _regular_samples(distance, series.name, interpolate_missing)
     count = len(slices) if samples is None else len(samples)
     drift = _sideways_drift(positions, distance, slices[0], axes[2], series.name)
-    return Stack(slices, duplicates, axes, (axes[2] + drift) * distance[-1] / (count - 1), samples)
+    return Stack(slices, duplicates, axes, float(distance[-1]) / (count - 1), drift, samples)
 
 
 def _check_headers(series: Series) -> None:
@@ -143,7 +138,7 @@ def _ordered(series: Series, normal: NDArray[np.float64]) -> tuple[tuple[Slice, 
 
 def _regular_samples(distance: NDArray[np.float64], name: str, interpolate: bool) -> NDArray[np.float64] | None:
     gaps = np.diff(distance)
-    usual = float(np.median(gaps))
+    usual = float(np.sort(gaps)[(len(gaps) - 1) // 2])  # the median, but always one of the gaps
     tolerance = max(_POSITION_TOLERANCE_MM, _POSITION_TOLERANCE_FRACTION * usual)
     regular = np.linspace(0, distance[-1], len(distance))
     if np.all(np.abs(distance - regular) <= tolerance) and np.all(np.abs(gaps - usual) <= 2 * tolerance):
@@ -177,7 +172,7 @@ def _sideways_drift(
     normal: NDArray[np.float64],
     name: str,
 ) -> NDArray[np.float64]:
-    """LPS drift across the normal for each mm along it: zero unless the gantry was tilted."""
+    """``Stack.drift`` of positions relative to the first slice's, by least squares."""
     aside = positions - np.outer(distance, normal)
     drift = distance @ aside / (distance @ distance)
     tolerance = max(_POSITION_TOLERANCE_MM, _SIDEWAYS_TOLERANCE_PIXELS * min(first.spacing_ij))

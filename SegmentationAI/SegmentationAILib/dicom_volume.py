@@ -53,9 +53,9 @@ def read_series(
         array, uids = _interpolate(array, uids, stack.samples)
         notes.append(f"{uids.count('')} of {len(uids)} slices were missing or off the grid and are interpolated.")
     source = DicomSource(series.study_uid, series.uid, series.frame_of_reference_uid, series.sop_class_uid, tuple(uids))
-    grid = Grid(array.shape, LPS_FROM_RAS @ stack.ijk_to_lps(stack.step))
+    grid = Grid(array.shape, LPS_FROM_RAS @ stack.ijk_to_lps(upright=False))
     volume = Volume(array, grid, series.name, series.modality, source, tuple(notes))
-    return _straighten(volume, stack) if np.any(stack.step != stack.step_along_normal) else volume
+    return _straighten(volume, stack) if stack.drift.any() else volume
 
 
 def _read(stack: Stack, series: Series, progress: Progress) -> tuple[NDArray, list[str]]:
@@ -89,7 +89,8 @@ def _read(stack: Stack, series: Series, progress: Progress) -> tuple[NDArray, li
     if negative:
         notes.append("The images are stored as negatives (MONOCHROME1) and are turned back.")
     if stack.duplicates:
-        notes.append(f"{sum(map(len, stack.duplicates.values()))} duplicate slices are left out.")
+        count = sum(map(len, stack.duplicates.values()))
+        notes.append("1 duplicate slice is left out." if count == 1 else f"{count} duplicate slices are left out.")
     if is_ct and padded:
         notes.append(f"Padding around the field of view is set to {AIR_HU} HU.")
     return np.stack([planes.pop((s.path, s.frame)) for s in stack.slices]), notes
@@ -129,7 +130,7 @@ def _straighten(volume: Volume, stack: Stack) -> Volume:
     """
     from SegmentationAILib.preprocess import resample  # noqa: PLC0415 - torch only where it is needed
 
-    upright = Grid(volume.shape, LPS_FROM_RAS @ stack.ijk_to_lps(stack.step_along_normal))
+    upright = Grid(volume.shape, LPS_FROM_RAS @ stack.ijk_to_lps(upright=True))
     size = np.array(volume.shape[:0:-1])
     drift = upright.ijk(volume.grid.ras([0, 0, volume.shape[0] - 1]))[:2]
     start = np.floor(np.minimum(drift, 0) + 1e-6).astype(int)
