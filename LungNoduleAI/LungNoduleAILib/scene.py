@@ -58,6 +58,9 @@ def _add_markups(
     node.SetName(name)
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
+    # Small marks: the outline shows the nodule, the mark only its number.
+    node.GetDisplayNode().SetGlyphScale(0.7)
+    node.GetDisplayNode().SetTextScale(2.5)
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     for nodule in nodules:
         index = node.AddControlPointWorld(vtk.vtkVector3d(*nodule.centre_ras), nodule.name)

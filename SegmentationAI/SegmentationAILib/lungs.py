@@ -10,8 +10,9 @@ from scipy import ndimage
 AIR_HU = -400.0
 # Bronchial walls that stay around the lumen.
 _AIRWAY_WALL_MM = 3.0
-# Pieces smaller than this are bronchi, oesophagus or noise.
+# Pieces smaller than this, or than this share of the largest, are bronchi, oesophagus, bowel or noise.
 _SMALLEST_PIECE_ML = 20.0
+_SMALLEST_PIECE_SHARE = 0.03
 # Together less than this is no lung (a collapsed one, a pneumonectomy leave the other).
 _SMALLEST_LUNGS_ML = 300.0
 # Parenchyma, vessels and noise; gas in bowel, sinus or oesophagus is darker and has no middle.
@@ -66,6 +67,7 @@ def _lung_air(hu: NDArray, body: NDArray, airway: NDArray, spacing_mm: float) ->
     share = np.bincount(labels[parenchyma], minlength=count + 1) / np.maximum(sizes, 1)
     kept = (sizes * spacing_mm**3 / 1000.0 > _SMALLEST_PIECE_ML) & (share > _PARENCHYMA_SHARE)
     kept[0] = False
+    kept &= sizes > _SMALLEST_PIECE_SHARE * sizes[kept].max(initial=0)
     return kept[labels]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import slicer
+import vtk
 from trame_slicer.core import SlicerApp
 
 
@@ -19,6 +20,9 @@ class MrmlSession:
 
     def __init__(self) -> None:
         self.app = SlicerApp()
+        # VTK says each thing twice, by its logger and by its output window; errors by one are enough.
+        vtk.vtkOutputWindow.GetInstance().SetDisplayModeToNever()
+        vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_ERROR)
         slicer.mrmlScene = self.app.scene
         logics = {
             "colors": self.app.color_logic,

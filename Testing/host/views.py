@@ -39,7 +39,6 @@ class FourUp:
             view.render_window().SetMultiSamples(0)
             view.render_window().SetAlphaBitPlanes(1)
             view.render_window().SetSize(size, size)
-            view.interactor().SetSize(size, size)
 
     def show(self, volume_node: slicer.vtkMRMLScalarVolumeNode, window: float, level: float) -> None:
         """Show a volume in the slice views with a window and level in HU."""
