@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,15 @@ from SegmentationAILib.file_integrity import is_whole
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
 
-READABLE = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
+# By ending, the reader; ITK itself does not know all of them in capitals.
+READERS = {
+    ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO",
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+}
 WRITABLE = (".nrrd", ".nii", ".nii.gz", ".mha")
 
 
@@ -50,7 +58,7 @@ def load(
     if path.is_dir():
         series = _chosen(find_series(path, progress=progress.part(0.0, 0.3)), path, series_uid)
         return read_series(series, interpolate_missing=interpolate_missing, progress=progress.part(0.3, 1.0))
-    if _suffix(path, READABLE):
+    if _suffix(path, READERS):
         return _load_image(path)
     try:
         dicom = is_dicom(path)
@@ -59,7 +67,7 @@ def load(
     if not dicom:
         raise InputError(
             f"'{path.name}' is not an image that can be read; give a DICOM folder or a NRRD, NIfTI or MetaImage "
-            f"file ({', '.join(READABLE)})."
+            f"file ({', '.join(READERS)})."
         )
     header = read_header(path)
     if header is None or not header.is_image:
@@ -93,7 +101,10 @@ def save(image: Volume | LabelMap, path: str | Path, *, compression_level: int =
         )
     itk_image = _to_itk(image.array, image.grid)
     with atomic_write(path) as partial:
-        sitk.WriteImage(itk_image, str(partial), useCompression=True, compressionLevel=compression_level)
+        try:
+            sitk.WriteImage(itk_image, str(partial), useCompression=True, compressionLevel=compression_level)
+        except RuntimeError as error:
+            raise OSError("ITK could not write") from error
         if not is_whole(partial):
             raise OSError("the file is incomplete")
     return path
@@ -136,13 +147,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         try:
             yield partial
             partial.replace(path)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             raise InputError(
                 f"'{path.name}' could not be written to '{path.parent}'; check that the disk has room."
             ) from error
 
 
-def _suffix(path: Path, among: tuple[str, ...]) -> str | None:
+def _suffix(path: Path, among: Iterable[str]) -> str | None:
     return max((s for s in among if path.name.lower().endswith(s)), key=len, default=None)
 
 
@@ -168,6 +179,7 @@ def _load_image(path: Path) -> Volume:
     try:
         whole = is_whole(path)
         reader = sitk.ImageFileReader()
+        reader.SetImageIO(READERS[_suffix(path, READERS)])
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
     except OSError as error:
@@ -188,13 +200,16 @@ def _load_image(path: Path) -> Volume:
         raise _damaged(path) from error
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
-    name = path.name[: -len(_suffix(path, READABLE))]
+    name = path.name[: -len(_suffix(path, READERS))]
     array = _without_needless_bits(sitk.GetArrayFromImage(image))
     return Volume(array, Grid(array.shape, _ijk_to_ras(image)), name)
 
 
 def _damaged(path: Path) -> InputError:
-    return InputError(f"'{path.name}' is damaged or was not copied whole; copy or export it again.")
+    return InputError(
+        f"'{path.name}' is damaged, was not copied whole or is of a kind that cannot be read; copy it again, or save it "
+        "as NRRD."
+    )
 
 
 def _check_kind(path: Path, reader: sitk.ImageFileReader) -> None:
