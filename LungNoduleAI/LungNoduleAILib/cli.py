@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -63,9 +62,9 @@ def _detect(source: Path, output: Path, options: dict[str, float], device: str, 
     from LungNoduleAILib.analysis import BASELINE, analyze  # imports torch, which takes seconds
     from LungNoduleAILib.layers import merged
     from LungNoduleAILib.report.table import write_csv
-    from SegmentationAILib.files import load, save
+    from SegmentationAILib.files import check_writable, load, save
 
-    _check_folder(output)
+    check_writable(output)
     progress(0.0, "Reading")
     volume = load(source)
     findings = analyze(volume, Task(BASELINE, options, device), progress.part(0.05, 0.95))
@@ -75,17 +74,6 @@ def _detect(source: Path, output: Path, options: dict[str, float], device: str, 
     write_csv(findings.nodules, output / "nodules.csv")
     progress(1.0, "Done")
     return len(findings.nodules)
-
-
-def _check_folder(folder: Path) -> None:
-    """Whether the folder can be written to, or made, found out before the work.
-
-    Raises:
-        InputError: it cannot.
-    """
-    existing = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise InputError(f"The folder '{folder}' cannot be written to; choose another output folder.")
 
 
 def _shown_in(bar: Any) -> Callable[[float, str], None]:

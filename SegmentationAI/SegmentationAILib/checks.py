@@ -17,10 +17,11 @@ LARGEST_SPACING_MM = 10.0
 # HU of air in and around the body, and of fat, muscle, blood and contrast medium.
 _AIR_BELOW_HU = -500
 _TISSUE_HU = (-200, 300)
-# Share of voxels that are air; and of the other voxels, share that is soft tissue. In the chest CTs
-# that this was written against the shares are above 0.4 and 0.8; in MR and scaled images near 0.
+# Share of voxels that are air; and of the other voxels, share that is soft tissue. In nine CTs of chest
+# and neck that this was written against, cropped ones included, the shares are 0.29 and 0.70 at least.
+# MR and scaled images spread their values, or have none there.
 _SMALLEST_AIR_SHARE = 0.02
-_SMALLEST_TISSUE_SHARE = 0.4
+_SMALLEST_TISSUE_SHARE = 0.5
 _CT_OFFSET = 1024
 
 
@@ -78,7 +79,7 @@ def _check_values(array: NDArray, name: str) -> None:
     low, high = array.min(), array.max()
     if low == high:
         raise InputError(f"{name} has the value {low} in every voxel; choose a CT volume.")
-    sample = array[tuple(slice(n % 4 // 2, None, 1 + n // 64) for n in array.shape)].astype(np.float32)
+    sample = array[tuple(slice(None, None, 1 + n // 64) for n in array.shape)].astype(np.float32)
     if _is_ct(sample):
         return
     if low >= 0 and _is_ct(sample - _CT_OFFSET):

@@ -207,8 +207,8 @@ def _load_image(path: Path) -> Volume:
 
 def _damaged(path: Path) -> InputError:
     return InputError(
-        f"'{path.name}' is damaged, was not copied whole or is of a kind that cannot be read; copy it again, or save it "
-        "as NRRD."
+        f"'{path.name}' is damaged, was not copied whole or is of a kind that cannot be read; copy it again, or save "
+        "it as NRRD."
     )
 
 
