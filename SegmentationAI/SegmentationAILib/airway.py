@@ -13,6 +13,8 @@ _SEED_HU = -880.0
 _SECTION_MM2 = (40.0, 900.0)
 # A seed must be a tube at least this long.
 _TUBE_MM = 20.0
+# Halfway between air and soft tissue, where the edge of a blurred lumen lies.
+_EDGE_HU = -480.0
 _THRESHOLDS_HU = tuple(range(-980, -690, 20))
 # Volume of trachea and bronchi seen in CT; growth past it, or a jump, is a leak into the lung.
 _LARGEST_ML = 120.0
@@ -48,7 +50,7 @@ def segment_airway(hu: NDArray[np.float32], body: NDArray[np.bool_], spacing_mm:
         if leaked:
             break
         airway, volume_ml = grown, grown_ml
-    return airway
+    return ndimage.binary_dilation(airway) & (hu < _EDGE_HU) & body
 
 
 def _find_tube(hu: NDArray, body: NDArray, spacing_mm: float) -> tuple[NDArray, ...] | None:
