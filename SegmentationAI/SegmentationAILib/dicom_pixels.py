@@ -89,7 +89,7 @@ def read_stored_values(path: Path) -> StoredValues:
         ) from error
     except InputError:
         raise
-    except (EOFError, ValueError, AttributeError, KeyError, RuntimeError, struct.error, zlib.error) as error:
+    except (EOFError, ValueError, TypeError, AttributeError, KeyError, RuntimeError, struct.error, zlib.error) as error:
         raise InputError(
             f"'{path.name}' is damaged or was not copied whole; copy or export the series again."
         ) from error
@@ -98,8 +98,7 @@ def read_stored_values(path: Path) -> StoredValues:
 def _decode(dataset: FileDataset) -> NDArray[np.integer]:
     """Pixels as they are allocated, all frames one after the other.
 
-    pydicom's ``pixel_array`` is not used where it can be avoided: it clears bits beyond BitsStored, in
-    which GE writes padding.
+    pydicom's ``pixel_array`` would clear bits beyond BitsStored, in which GE writes padding.
     """
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
@@ -109,19 +108,12 @@ def _decode(dataset: FileDataset) -> NDArray[np.integer]:
         words = np.frombuffer(dataset.PixelData, dtype=f"{order}u{int(dataset.BitsAllocated) // 8}")
         size = int(dataset.get("NumberOfFrames") or 1) * int(dataset.Rows) * int(dataset.Columns)
         return words[:size]  # an odd number of bytes is padded with one more
-    try:
+    if _is_decodable_by_gdcm(syntax):
         return _decode_by_gdcm(dataset, syntax)
-    except RuntimeError as gdcm_error:
-        if _is_decodable_by_gdcm(syntax):
-            raise
-        # Newer syntaxes (HTJ2K, JPEG XL) work where the user installed a pydicom plug-in for them.
-        try:
-            return dataset.pixel_array
-        except (RuntimeError, NotImplementedError, ValueError):
-            raise InputError(
-                f"The images are compressed as '{syntax.name}', which cannot be decoded here; "
-                "export the series uncompressed (Explicit VR Little Endian)."
-            ) from gdcm_error
+    raise InputError(
+        f"The images are compressed as '{syntax.name}', which cannot be decoded here; "
+        "export the series uncompressed (Explicit VR Little Endian)."
+    )
 
 
 def _is_decodable_by_gdcm(syntax: UID) -> bool:

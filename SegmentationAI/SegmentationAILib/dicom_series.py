@@ -11,6 +11,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,6 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-
-READERS = min(8, os.cpu_count() or 1)
 
 # PS3.4 table B.5-1: objects whose frames are reconstructed planes. Secondary captures, dose, structure
 # sets, segmentations and reports are not in it.
@@ -152,6 +151,16 @@ class Header:
         )
 
 
+@contextmanager
+def reading_threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads that, when the block ends early, leave what they have not begun."""
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def is_dicom(path: Path) -> bool:
     """Whether a file begins as a DICOM file does, or as a data set without the file preamble."""
     with path.open("rb") as file:
@@ -177,7 +186,7 @@ def find_series(folder: Path, *, recursive: bool = True, progress: Progress = Pr
     paths = list(_files(folder, recursive))
     groups: dict[str, list[Header]] = defaultdict(list)
     passed_over: Counter[str] = Counter()
-    with ThreadPoolExecutor(READERS) as pool:
+    with reading_threads() as pool:
         for count, header in enumerate(pool.map(read_header, paths), start=1):
             progress(count / len(paths), "Reading headers")
             if header is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from SegmentationAILib.dicom_pixels import read_stored_values
 from SegmentationAILib.dicom_rescale import AIR_HU, looks_negative, rescale
-from SegmentationAILib.dicom_series import READERS, Series, Slice
+from SegmentationAILib.dicom_series import Series, Slice, reading_threads
 from SegmentationAILib.dicom_stack import Stack, stack_slices
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
@@ -78,7 +77,7 @@ def _read(stack: Stack, series: Series, progress: Progress) -> tuple[NDArray, li
 
     planes: dict[tuple[Path, int], NDArray] = {}
     padded = False
-    with ThreadPoolExecutor(READERS) as pool:
+    with reading_threads() as pool:
         for done, (path, (read_planes, has_padding)) in enumerate(zip(frames, pool.map(read, frames), strict=True), 1):
             progress(done / len(frames), "Reading slices")
             planes |= {(path, one.frame): plane for one, plane in zip(frames[path], read_planes, strict=True)}

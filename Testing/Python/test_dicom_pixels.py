@@ -259,3 +259,20 @@ def test_frames_that_are_not_there_are_refused(tmp_path):
     pydicom.dcmwrite(tmp_path / "short.dcm", dataset)
     with pytest.raises(InputError, match=r"'short.dcm' is damaged"):
         load(tmp_path)
+
+
+def test_more_frames_described_than_stored_are_refused(tmp_path):
+    dataset = enhanced(stack(pattern()), LPS_GRID, [0, 1, 2], Encoding(), enhanced_identity())
+    dataset.NumberOfFrames = 2
+    pydicom.dcmwrite(tmp_path / "short.dcm", dataset)
+    with pytest.raises(InputError, match=r"'short.dcm' has fewer frames than its header says"):
+        load(tmp_path)
+
+
+def test_localizer_frames_are_left_out(tmp_path):
+    dataset = enhanced(stack(pattern()), LPS_GRID, [2, 0, 1], Encoding(), enhanced_identity())
+    localizer = pydicom.Dataset()
+    localizer.FrameType = ["ORIGINAL", "PRIMARY", "LOCALIZER", "NONE"]
+    dataset.PerFrameFunctionalGroupsSequence[1].CTImageFrameTypeSequence = pydicom.Sequence([localizer])
+    pydicom.dcmwrite(tmp_path / "enhanced.dcm", dataset)
+    assert np.array_equal(load(tmp_path).array, stack(pattern())[1:])

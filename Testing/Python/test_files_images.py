@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from child_process import become_nobody, in_a_child, posix_only
+from dicom_writer import write_series
 from geometry import AXIS_ORDERS, grids, oblique_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -236,3 +238,25 @@ def test_nifti_2_is_refused(tmp_path):
     )
     with pytest.raises(InputError, match=r"'x.nii' is .* of a kind that cannot be read"):
         load(path)
+
+
+@posix_only
+def test_files_that_may_not_be_read_are_refused_by_name():
+    """A slice that cannot be read is not passed over, or the volume would have a hole."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        paths = write_series(Path(folder, "series"), HU, Grid(HU.shape, np.diag([-1.0, -1.0, 1.0, 1.0])))
+        paths.append(save(Volume(HU, GRID), Path(folder, "x.nii.gz")))
+        single = paths[0].rename(Path(folder, "single"))
+        for path in (*paths[1:], single):
+            path.chmod(0o644)
+        for path in (paths[4], paths[-1], single):
+            path.chmod(0)
+
+        def work():
+            become_nobody()
+            for source, name in ((paths[4].parent, paths[4].name), (paths[-1], "x.nii.gz"), (single, "single")):
+                with pytest.raises(InputError, match=f"'{name}' cannot be read .Permission denied.; check"):
+                    load(source)
+
+        in_a_child(work)

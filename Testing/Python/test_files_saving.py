@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import stat
 import tempfile
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from child_process import become_nobody, in_a_child, posix_only
 
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import WRITABLE, atomic_write, check_writable, load, save
@@ -20,32 +18,6 @@ from SegmentationAILib.volume import Grid, Volume
 VOLUME = Volume(
     np.random.default_rng(0).integers(-1000, 1000, (20, 30, 40)).astype(np.int16), Grid((20, 30, 40), np.eye(4))
 )
-posix_only = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and file limits of POSIX")
-
-
-def in_a_child(work: Callable[[], None]) -> None:
-    """Run in a forked process, so that its user and limits can change; fails with its traceback."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:
-            os.write(write, traceback.format_exc().encode())
-        os._exit(0)
-    os.close(write)
-    os.waitpid(child, 0)
-    with os.fdopen(read) as answer:
-        problem = answer.read()
-    assert not problem, problem
-
-
-def become_nobody() -> None:
-    """Root may write everywhere; the test is about users who may not."""
-    if os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
 
 
 @pytest.fixture
