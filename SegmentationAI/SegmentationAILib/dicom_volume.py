@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from SegmentationAILib.dicom_pixels import read_stored_values
+from SegmentationAILib.dicom_pixels import StoredValues, read_stored_values
 from SegmentationAILib.dicom_rescale import AIR_HU, looks_negative, rescale
 from SegmentationAILib.dicom_series import Series, Slice, reading_threads
 from SegmentationAILib.dicom_stack import Stack, stack_slices
@@ -61,16 +62,15 @@ def _read(stack: Stack, series: Series, progress: Progress) -> tuple[NDArray, li
     """[k, j, i] HU (or the modality's own values), and what was corrected."""
     is_ct = series.modality == "CT"
     frames: dict[Path, list[Slice]] = defaultdict(list)
-    for others in ([*stack.slices], *stack.duplicates.values()):
-        for one in others:
-            frames[one.path].append(one)
+    for one in chain(stack.slices, *stack.duplicates.values()):
+        frames[one.path].append(one)
     middle = stack.slices[len(stack.slices) // 2]
-    negative = is_ct and looks_negative(read_stored_values(middle.path), middle.frame, middle.slope, middle.intercept)
+    negative = is_ct and looks_negative(
+        _stored(middle.path, frames[middle.path]), middle.frame, middle.slope, middle.intercept
+    )
 
     def read(path: Path) -> tuple[list[NDArray], bool]:
-        stored = read_stored_values(path)
-        if any(one.frame >= len(stored.values) for one in frames[path]):
-            raise InputError(f"'{path.name}' has fewer frames than its header says; copy or export the series again.")
+        stored = _stored(path, frames[path])
         stored = stored.negative() if negative else stored
         planes = [rescale(stored, s.frame, s.slope, s.intercept, pad_with_air=is_ct) for s in frames[path]]
         return planes, stored.padding is not None
@@ -93,6 +93,13 @@ def _read(stack: Stack, series: Series, progress: Progress) -> tuple[NDArray, li
     if is_ct and padded:
         notes.append(f"Padding around the field of view is set to {AIR_HU} HU.")
     return np.stack([planes.pop((s.path, s.frame)) for s in stack.slices]), notes
+
+
+def _stored(path: Path, slices: Sequence[Slice]) -> StoredValues:
+    stored = read_stored_values(path)
+    if any(one.frame >= len(stored.values) for one in slices):
+        raise InputError(f"'{path.name}' has fewer frames than its header says; copy or export the series again.")
+    return stored
 
 
 def _check_duplicates(stack: Stack, planes: dict[tuple[Path, int], NDArray], name: str) -> None:

@@ -261,9 +261,11 @@ def test_frames_that_are_not_there_are_refused(tmp_path):
         load(tmp_path)
 
 
-def test_more_frames_described_than_stored_are_refused(tmp_path):
-    dataset = enhanced(stack(pattern()), LPS_GRID, [0, 1, 2], Encoding(), enhanced_identity())
-    dataset.NumberOfFrames = 2
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_more_frames_described_than_stored_are_refused(tmp_path, photometric):
+    encoding = Encoding(photometric=photometric)
+    dataset = enhanced(stack(pattern()), LPS_GRID, [0, 1, 2], encoding, enhanced_identity())
+    dataset.NumberOfFrames = 1
     pydicom.dcmwrite(tmp_path / "short.dcm", dataset)
     with pytest.raises(InputError, match=r"'short.dcm' has fewer frames than its header says"):
         load(tmp_path)
