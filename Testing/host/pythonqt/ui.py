@@ -1,0 +1,61 @@
+"""``.ui`` files with custom classes, loaded by Qt's own loader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PySide6.QtCore import QFile, QIODevice
+from PySide6.QtUiTools import QUiLoader
+from PySide6.QtWidgets import QWidget
+
+from host.pythonqt import ctk_widgets
+
+
+class UiLoader(QUiLoader):
+    """Knows CTK's classes and those it is given; any other custom class is an error."""
+
+    def __init__(self, register: Mapping[str, type[QWidget]]) -> None:
+        super().__init__()
+        self._register = dict(register)
+        self._known = set(self.availableWidgets())
+        self.made: list[QWidget] = []
+        self.missing: list[str] = []
+
+    def createWidget(self, class_name: str, parent: QWidget | None = None, name: str = "") -> QWidget:
+        custom = self._register.get(class_name) or vars(ctk_widgets).get(class_name)
+        if custom is not None:
+            widget = custom(parent)
+            widget.setObjectName(name)
+            # Qt holds the C++ part; without this, Python forgets that it is one of ours.
+            self.made.append(widget)
+            return widget
+        if class_name not in self._known:
+            self.missing.append(f"{class_name} ({name})")
+            return QWidget(parent)
+        return super().createWidget(class_name, parent, name)
+
+
+def load_ui(path: Path | str, register: Mapping[str, type[QWidget]]) -> QWidget:
+    """The top widget of a .ui file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        NotImplementedError: it has a class that is not in the stand-in.
+    """
+    file = QFile(str(path))
+    if not file.open(QIODevice.ReadOnly):
+        raise FileNotFoundError(path)
+    loader = UiLoader(register)
+    widget = loader.load(file)
+    file.close()
+    if loader.missing:
+        raise NotImplementedError(f"{path}: not in the stand-in: {', '.join(loader.missing)}")
+    if widget is None:
+        raise ValueError(f"{path}: {loader.errorString()}")
+    _ALIVE[id(widget)] = loader.made
+    widget.destroyed.connect(lambda key=id(widget): _ALIVE.pop(key, None))
+    return widget
+
+
+_ALIVE: dict[int, list[QWidget]] = {}
