@@ -7,6 +7,8 @@ from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
+# Their getters are virtual: Qt would take the attribute for a Python override and call it for ever.
+_VIRTUAL_GETTERS = {"QWidget": ("sizeHint", "minimumSizeHint"), "QProgressBar": ("text",)}
 _MODULES = (QtCore, QtGui, QtWidgets)
 
 
@@ -45,7 +47,8 @@ def _give_own_properties(cls: type[QtCore.QObject]) -> None:
     meta = cls.staticMetaObject
     for index in range(meta.propertyOffset(), meta.propertyCount()):
         name = meta.property(index).name()
-        setattr(cls, name, QtPropertyAttribute(name))
+        if name not in _VIRTUAL_GETTERS.get(cls.__name__, ()):
+            setattr(cls, name, QtPropertyAttribute(name))
 
 
 def _assign(instance: QtCore.QObject, name: str, value: Any) -> None:
@@ -54,6 +57,8 @@ def _assign(instance: QtCore.QObject, name: str, value: Any) -> None:
     held = inspect.getattr_static(cls, name, None)
     if hasattr(type(held), "__set__"):
         type(held).__set__(held, instance, value)
+    elif isinstance(held, QtCore.Property):
+        instance.setProperty(name, value)
     elif held is None and cls.__module__.startswith("PySide6."):
         raise AttributeError(f"{cls.__name__} has no property '{name}'")
     else:
