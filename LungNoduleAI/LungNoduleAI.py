@@ -177,6 +177,7 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic):
         findings = analyze(volume_from_node(volumeNode), Task(BASELINE, options, device), progress or Progress())
         if not slicer.mrmlScene.IsNodePresent(volumeNode):
             raise Cancelled
+        slicer.mrmlScene.SaveStateForUndo()
         with scene_batch():
             nodes = show_findings(volumeNode, findings)
             nodes.segmentation.SetNodeReferenceID(MARKUPS_ROLE, nodes.markups.GetID())

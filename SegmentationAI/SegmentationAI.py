@@ -231,9 +231,16 @@ class SegmentationAIWidget(RunPanelWidget):
         return SegmentationAILogic()
 
     def setupPanel(self) -> None:
+        import qt
+
         from SegmentationAILib.widgets.volume_table import VolumeTable  # needs Qt
 
         self._shownSegmentation = None
+        # An edit announces itself before it is whole, and strokes come fast: count once they pause.
+        self._volumesTimer = qt.QTimer()
+        self._volumesTimer.setSingleShot(True)
+        self._volumesTimer.setInterval(100)
+        self._volumesTimer.connect("timeout()", self.showVolumes)
         self.volumeTable = VolumeTable(self.ui.volumesTable)
         self.ui.taskComboBox.addItem(_("Lungs and airway (built in)"), LUNGS)
         self.ui.taskComboBox.connect("activated(int)", self.onTaskChanged)
@@ -250,14 +257,21 @@ class SegmentationAIWidget(RunPanelWidget):
             return
         changed = slicer.vtkSegmentation.SourceRepresentationModified
         if self._shownSegmentation is not None:
-            self.removeObserver(self._shownSegmentation.GetSegmentation(), changed, self.showVolumes)
+            self.removeObserver(self._shownSegmentation.GetSegmentation(), changed, self.onSegmentsEdited)
         if segmentation is not None:
-            self.addObserver(segmentation.GetSegmentation(), changed, self.showVolumes)
+            self.addObserver(segmentation.GetSegmentation(), changed, self.onSegmentsEdited)
         self._shownSegmentation = segmentation
         self.ui.segmentsTableView.setSegmentationNode(segmentation)
         self.showVolumes()
 
-    def showVolumes(self, _caller=None, _event=None) -> None:
+    def onSegmentsEdited(self, _caller=None, _event=None) -> None:
+        self._volumesTimer.start()
+
+    def cleanup(self) -> None:
+        self._volumesTimer.stop()
+        super().cleanup()
+
+    def showVolumes(self) -> None:
         segmentation = self._shownSegmentation
         self.volumeTable.show(self.logic.segmentVolumes(segmentation) if segmentation else {})
 

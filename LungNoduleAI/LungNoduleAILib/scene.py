@@ -26,7 +26,7 @@ class FindingsNodes:
 
 
 def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Findings) -> FindingsNodes:
-    """Write the findings to the scene in one step, with the state before it saved for undo.
+    """Write the findings to the scene in one step.
 
     The segmentation has a segment per lung, the airway and one per nodule; the markups have a point
     at each nodule's centre; the table has a row for each. All lie beside the volume in the subject
@@ -37,7 +37,6 @@ def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Finding
     """
     name = volume_node.GetName()
     layers = [findings.lungs, *nodule_layers(findings.nodules, findings.lungs.grid)]
-    slicer.mrmlScene.SaveStateForUndo()
     with scene_batch():
         segmentation = add_segmentation(layers, volume_node, f"{name} findings")
         markups = _add_markups(findings.nodules, volume_node, f"{name} nodules")

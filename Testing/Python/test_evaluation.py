@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 
-import pytest
-
 from LungNoduleAILib.evaluation import Reference, match
 
 

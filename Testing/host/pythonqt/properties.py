@@ -13,13 +13,17 @@ _MODULES = (QtCore, QtGui, QtWidgets)
 
 
 class QtPropertyAttribute:
-    """Reads and writes a Qt property of the instance; in PythonQt it hides the getter of that name."""
+    """Reads and writes a Qt property of the instance; in PythonQt it hides the getter of that name.
 
-    def __init__(self, name: str) -> None:
+    Asked of the class it is what it hides, as ``QTimer.singleShot`` is a function and a property.
+    """
+
+    def __init__(self, name: str, hidden: Any) -> None:
         self._name = name
+        self._hidden = hidden
 
     def __get__(self, instance: QtCore.QObject | None, owner: type) -> Any:
-        return self if instance is None else instance.property(self._name)
+        return self._hidden if instance is None else instance.property(self._name)
 
     def __set__(self, instance: QtCore.QObject, value: Any) -> None:
         meta = instance.metaObject()
@@ -41,6 +45,7 @@ def give_properties() -> None:
     for cls in qt_classes():
         _give_own_properties(cls)
         cls.__setattr__ = _assign
+        cls.__delattr__ = _delete
 
 
 def _give_own_properties(cls: type[QtCore.QObject]) -> None:
@@ -48,7 +53,7 @@ def _give_own_properties(cls: type[QtCore.QObject]) -> None:
     for index in range(meta.propertyOffset(), meta.propertyCount()):
         name = meta.property(index).name()
         if name not in _VIRTUAL_GETTERS.get(cls.__name__, ()):
-            setattr(cls, name, QtPropertyAttribute(name))
+            setattr(cls, name, QtPropertyAttribute(name, getattr(cls, name, None)))
 
 
 def _assign(instance: QtCore.QObject, name: str, value: Any) -> None:
@@ -63,3 +68,9 @@ def _assign(instance: QtCore.QObject, name: str, value: Any) -> None:
         raise AttributeError(f"{cls.__name__} has no property '{name}'")
     else:
         instance.__dict__[name] = value
+
+
+def _delete(instance: QtCore.QObject, name: str) -> None:
+    if name not in instance.__dict__:
+        raise AttributeError(name)
+    del instance.__dict__[name]

@@ -90,9 +90,10 @@ def _find_signal(sender: QObject, signature: str) -> tuple[Any, int]:
     # Signals declared in Python carry objects whatever C++ type the signature names.
     for index in range(meta.methodCount()):
         method = meta.method(index)
-        if method.name().data().decode() == name and method.parameterCount() == len(arguments):
-            if all(one.data().decode() == "PyObject" for one in method.parameterTypes()):
-                return getattr(sender, name), len(arguments)
+        takes_objects = all(one.data().decode() == "PyObject" for one in method.parameterTypes())
+        named = method.name().data().decode() == name
+        if named and takes_objects and method.parameterCount() == len(arguments):
+            return getattr(sender, name), len(arguments)
     raise ValueError(f"{type(sender).__name__} has no signal {signature}")
 
 

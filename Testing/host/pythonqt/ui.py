@@ -53,8 +53,9 @@ def load_ui(path: Path | str, register: Mapping[str, type[QWidget]]) -> QWidget:
         raise NotImplementedError(f"{path}: not in the stand-in: {', '.join(loader.missing)}")
     if widget is None:
         raise ValueError(f"{path}: {loader.errorString()}")
-    _ALIVE[id(widget)] = loader.made
-    widget.destroyed.connect(lambda key=id(widget): _ALIVE.pop(key, None))
+    key = id(widget)
+    _ALIVE[key] = loader.made
+    widget.destroyed.connect(lambda: _ALIVE.pop(key, None))
     return widget
 
 

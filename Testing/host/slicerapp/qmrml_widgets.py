@@ -110,7 +110,7 @@ class qMRMLNodeComboBox(QComboBox):
         self._flags[name] = value
         self._refill()
 
-    def _flag_property(name: str) -> Property:  # noqa: N805 - makes the properties below
+    def _flag_property(name: str) -> Property:
         return Property(bool, lambda self: self._flag(name), lambda self, value: self._set_flag(name, value))
 
     nodeTypes = Property("QStringList", lambda self: self._types, setNodeTypes)

@@ -1,0 +1,203 @@
+"""The nodule panel: table, filter, jump, export, and what a saved scene brings back."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import qt
+import slicer
+from panels import CENTRES, click, click_header, click_row, findings_in, open_panel, small_ct, texts
+
+import LungNoduleAILib.analysis
+from SegmentationAILib.scene import add_volume
+
+
+@pytest.fixture
+def panel(slicer_host, monkeypatch):
+    monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", lambda volume, task, progress: findings_in(volume))
+    slicer.mrmlScene.Clear()
+    panel = open_panel(slicer_host, "LungNoduleAI")
+    panel.ui.inputSelector.setCurrentNode(add_volume(small_ct()))
+    yield panel
+    panel.close()
+
+
+@pytest.fixture
+def detected(panel):
+    """The panel after a run that found three nodules."""
+    click(panel.ui.runButton)
+    return panel
+
+
+def findings_node():
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+
+
+def markups_node():
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
+
+
+def visible_segments() -> list[str]:
+    display = findings_node().GetDisplayNode()
+    names = [name for name in findings_node().GetSegmentation().GetSegmentIDs() if name.startswith("nodule")]
+    return [name for name in names if display.GetSegmentVisibility(name)]
+
+
+def test_table_shows_what_was_found(detected):
+    assert texts(detected.ui.nodulesTable) == [
+        ["1", "right", "12.0", "905", "31", "0.90"],
+        ["2", "left", "20.0", "4189", "32", "0.60"],
+        ["3", "right", "6.0", "113", "33", "0.20"],
+    ]
+    assert detected.ui.countLabel.text == "3 of 3 nodules"
+
+
+def test_run_that_finds_nothing_says_so(panel, monkeypatch):
+    monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", lambda volume, task, progress: findings_in(volume, ()))
+    click(panel.ui.runButton)
+    assert panel.message == "No nodule was found. That does not mean that there is none."
+    assert panel.ui.countLabel.text == "0 of 0 nodules"
+
+
+def test_most_nodules_reaches_the_detector(panel, monkeypatch):
+    tasks = []
+
+    def analyze(volume, task, progress):
+        tasks.append(task)
+        return findings_in(volume)
+
+    monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", analyze)
+    panel.ui.maximumNodulesSpinBox.setValue(7)
+    click(panel.ui.runButton)
+    assert tasks[0].options == {"max_nodules": 7}
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_click_on_a_row_centres_all_slice_views(detected, row):
+    slices = [slicer.mrmlScene.GetNthNodeByClass(index, "vtkMRMLSliceNode") for index in range(3)]
+    assert all(slices)
+    click_row(detected.ui.nodulesTable, row)
+    for node in slices:
+        matrix = node.GetSliceToRAS()
+        assert [matrix.GetElement(axis, 3) for axis in range(3)] == pytest.approx(CENTRES[row], abs=0.01)
+
+
+def test_arrow_keys_walk_through_the_nodules(detected):
+    from PySide6.QtCore import Qt  # noqa: PLC0415
+    from PySide6.QtTest import QTest  # noqa: PLC0415
+
+    click_row(detected.ui.nodulesTable, 0)
+    QTest.keyClick(detected.ui.nodulesTable, Qt.Key_Down)
+    matrix = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceNode").GetSliceToRAS()
+    assert [matrix.GetElement(axis, 3) for axis in range(3)] == pytest.approx(CENTRES[1], abs=0.01)
+
+
+def test_jump_follows_a_volume_that_was_moved(detected):
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    matrix = np.eye(4)
+    matrix[:3, 3] = (10, -5, 3)
+    slicer.util.updateTransformMatrixFromArray(transform, matrix)
+    markups_node().SetAndObserveTransformNodeID(transform.GetID())
+    click_row(detected.ui.nodulesTable, 0)
+    centre = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceNode").GetSliceToRAS()
+    assert [centre.GetElement(axis, 3) for axis in range(3)] == pytest.approx(np.add(CENTRES[0], (10, -5, 3)), abs=0.01)
+
+
+def test_headers_sort_by_number_and_back(detected):
+    click_header(detected.ui.nodulesTable, 2)
+    ascending = [row[2] for row in texts(detected.ui.nodulesTable)]
+    click_header(detected.ui.nodulesTable, 2)
+    descending = [row[2] for row in texts(detected.ui.nodulesTable)]
+    assert sorted([ascending, descending]) == [["20.0", "12.0", "6.0"], ["6.0", "12.0", "20.0"]]
+
+
+def test_click_after_sorting_goes_to_the_nodule_of_that_row(detected):
+    click_header(detected.ui.nodulesTable, 3)
+    row = [text[0] for text in texts(detected.ui.nodulesTable)].index("2")
+    click_row(detected.ui.nodulesTable, row)
+    matrix = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceNode").GetSliceToRAS()
+    assert [matrix.GetElement(axis, 3) for axis in range(3)] == pytest.approx(CENTRES[1], abs=0.01)
+
+
+def test_lowest_score_hides_rows_segments_and_points(detected):
+    detected.ui.minimumScoreSlider.value = 0.5
+    assert [row[0] for row in texts(detected.ui.nodulesTable)] == ["1", "2"]
+    assert visible_segments() == ["nodule 1", "nodule 2"]
+    assert [markups_node().GetNthControlPointVisibility(index) for index in range(3)] == [True, True, False]
+    assert detected.ui.countLabel.text == "2 of 3 nodules"
+    detected.ui.minimumScoreSlider.value = 0.0
+    assert len(visible_segments()) == 3
+
+
+def test_segment_hidden_by_hand_stays_hidden(detected):
+    findings_node().GetDisplayNode().SetSegmentVisibility("nodule 2", False)
+    detected.ui.maximumNodulesSpinBox.setValue(9)
+    detected.leave()
+    detected.enter()
+    assert visible_segments() == ["nodule 1", "nodule 3"]
+
+
+def test_export_writes_all_nodules(detected, tmp_path, monkeypatch):
+    path = tmp_path / "nodules.csv"
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", staticmethod(lambda *arguments: str(path)))
+    detected.ui.minimumScoreSlider.value = 0.5
+    click(detected.ui.exportButton)
+    with path.open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["id"] for row in rows] == ["1", "2", "3"]
+    assert list(rows[0])[:8] == ["id", "r", "a", "s", "mean_diameter_mm", "volume_mm3", "mean_hu", "score"]
+    assert [float(rows[1][axis]) for axis in "ras"] == list(CENTRES[1])
+    assert str(path) in detected.message
+
+
+def test_export_to_where_nothing_can_be_written_is_one_sentence(detected, tmp_path, monkeypatch):
+    path = tmp_path / "no such folder" / "nodules.csv"
+    (tmp_path / "no such folder").write_text("a file in the way")
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", staticmethod(lambda *arguments: str(path)))
+    click(detected.ui.exportButton)
+    assert detected.message
+    assert "Saved" not in detected.message
+
+
+def test_export_that_is_cancelled_writes_nothing(detected, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", staticmethod(lambda *arguments: ""))
+    click(detected.ui.exportButton)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_run_is_a_result_and_the_selector_switches_between_them(detected, monkeypatch):
+    monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", lambda volume, task, progress: findings_in(volume, (0.7,)))
+    first = detected.result_selector.currentNode()
+    click(detected.ui.runButton)
+    assert len(texts(detected.ui.nodulesTable)) == 1
+    detected.result_selector.setCurrentNode(first)
+    assert len(texts(detected.ui.nodulesTable)) == 3
+
+
+def test_selector_lists_results_of_this_panel_only(detected):
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn by hand")
+    assert detected.result_selector.nodeCount() == 1
+
+
+def test_removed_result_empties_the_table(detected):
+    slicer.mrmlScene.RemoveNode(findings_node())
+    assert texts(detected.ui.nodulesTable) == []
+    assert not detected.ui.exportButton.enabled
+
+
+def test_without_a_result_nothing_can_be_exported(panel):
+    assert not panel.ui.exportButton.enabled
+    assert panel.ui.countLabel.text == ""
+
+
+def test_300_nodules_are_filtered(panel, monkeypatch):
+    rows = [
+        {"id": n, "lung": "left", "mean_diameter_mm": 5.0, "volume_mm3": 60.0, "mean_hu": 0.0, "score": n / 300}
+        for n in range(1, 301)
+    ]
+    panel.widget.noduleTable.show(rows)
+    panel.widget.noduleTable.filter(0.5)
+    assert len(texts(panel.ui.nodulesTable)) == 151

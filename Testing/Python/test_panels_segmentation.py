@@ -1,0 +1,64 @@
+"""The segmentation panel: segments, their volumes, and how these follow edits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from panels import choose, click, findings_in, open_panel, small_ct, texts
+
+import SegmentationAILib.organs
+from SegmentationAILib.scene import add_volume
+
+HALF_ML = 40 * 48 * 28 * 125 / 1000.0
+
+
+@pytest.fixture
+def panel(slicer_host, monkeypatch):
+    monkeypatch.setattr(
+        SegmentationAILib.organs, "segment_lungs", lambda volume, *, device, progress: findings_in(volume).lungs
+    )
+    slicer.mrmlScene.Clear()
+    panel = open_panel(slicer_host, "SegmentationAI")
+    panel.ui.inputSelector.setCurrentNode(add_volume(small_ct()))
+    click(panel.ui.runButton)
+    yield panel
+    panel.close()
+
+
+def segmentation_node():
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+
+
+def test_volumes_are_listed_in_ml(panel):
+    assert texts(panel.ui.volumesTable) == [["right lung", f"{HALF_ML:.1f}"], ["left lung", f"{HALF_ML:.1f}"]]
+    assert panel.message == "Done: chest lungs"
+
+
+def test_segments_are_shown(panel):
+    assert panel.ui.segmentsTableView.segmentationNode() is segmentation_node()
+
+
+def test_volumes_follow_edits(panel):
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation_node(), "right lung").copy()
+    array[20:] = 0
+    volume_node = panel.ui.inputSelector.currentNode()
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, segmentation_node(), "right lung", volume_node)
+    expected = pytest.approx(np.count_nonzero(array) * 0.125, abs=0.1)
+    panel.wait_for(lambda: float(texts(panel.ui.volumesTable)[0][1]) == expected)
+
+
+def test_task_is_remembered_in_the_scene(panel):
+    choose(panel.ui.taskComboBox, 0)
+    assert panel.widget.logic.getParameterNode().task == "lungs"
+
+
+def test_removed_segmentation_empties_the_table(panel):
+    slicer.mrmlScene.RemoveNode(segmentation_node())
+    assert texts(panel.ui.volumesTable) == []
+
+
+def test_leaving_and_entering_keeps_the_result(panel):
+    panel.leave()
+    panel.enter()
+    assert len(texts(panel.ui.volumesTable)) == 2
