@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from PySide6.QtCore import QObject
@@ -34,24 +35,28 @@ class QtPropertyAttribute:
         return instance.property(self._name) if self._getter is None else self._getter(instance)
 
     def __set__(self, instance: QObject, value: Any) -> None:
-        meta = instance.metaObject()
-        found = meta.property(meta.indexOfProperty(self._name))
-        described = f"Property '{self._name}' of {type(instance).__name__}"
-        if not found.isWritable():
-            raise AttributeError(f"{described} is not writable")
-        if not (self._set(instance, value) or found.write(instance, value)):
-            raise AttributeError(
-                f"{described} has the type '{found.typeName()}' and does not accept {type(value).__name__} {value!r}"
-            )
+        write_property(instance, self._name, value, self._setter)
 
-    def _set(self, instance: QObject, value: Any) -> bool:
-        if self._setter is None:
-            return False
-        try:
-            self._setter(instance, value)
-        except (TypeError, ValueError):
-            return False  # Qt may still convert it
-        return True
+
+def write_property(instance: QObject, name: str, value: Any, setter: Callable | None = None) -> None:
+    """Set a Qt property, by its setter or else with Qt's conversions.
+
+    Raises:
+        AttributeError: it is read-only, or does not take such a value.
+    """
+    meta = instance.metaObject()
+    found = meta.property(meta.indexOfProperty(name))
+    described = f"Property '{name}' of {type(instance).__name__}"
+    if not found.isWritable():
+        raise AttributeError(f"{described} is not writable")
+    if setter is not None:
+        with suppress(TypeError, ValueError):  # Qt may still convert it
+            setter(instance, value)
+            return
+    if not found.write(instance, value):
+        raise AttributeError(
+            f"{described} has the type '{found.typeName()}' and does not accept {type(value).__name__} {value!r}"
+        )
 
 
 def give_properties() -> None:
