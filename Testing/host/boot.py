@@ -46,7 +46,6 @@ class Host:
         sys.modules["SampleData"] = sample_data.make_module()
         for name, widget in REGISTER.items():
             setattr(slicer, name, widget)
-        self.make_views()
 
     def load_module(self, path: Path | str) -> ModuleType:
         """Load a scripted module's file as Slicer does; its dependencies come first."""
@@ -74,7 +73,7 @@ class Host:
         return getattr(slicer.modules, name.lower()).widgetRepresentation().self()
 
     def make_views(self) -> None:
-        """The slice nodes that every layout has."""
+        """The slice nodes that a layout has, for tests without drawn views."""
         for name in VIEWS:
             if slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode") is None:
                 node = slicer.vtkMRMLSliceNode()

@@ -32,6 +32,8 @@ class FourUp:
             name: app.view_manager.create_view(view) for name, view in zip(ORIENTATIONS, layouts, strict=True)
         }
         self._threed = app.view_manager.create_view(ViewLayoutDefinition.threed_view())
+        for view in self._slices.values():
+            view.get_view_node().SetDimensions(size, size, 1)
         for view in self._views():
             # Nothing is drawn until it is asked for: software rendering takes seconds a frame.
             view.set_render_blocked(True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from xml.etree import ElementTree
 
-from PySide6.QtCore import QFile, QIODevice
+from PySide6.QtCore import QBuffer, QIODevice
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import QWidget
 
@@ -43,12 +44,11 @@ def load_ui(path: Path | str, register: Mapping[str, type[QWidget]]) -> QWidget:
         FileNotFoundError: no such file.
         NotImplementedError: it has a class that is not in the stand-in.
     """
-    file = QFile(str(path))
-    if not file.open(QIODevice.ReadOnly):
-        raise FileNotFoundError(path)
+    form = QBuffer()
+    form.setData(_without_scene_connections(Path(path)))
+    form.open(QIODevice.ReadOnly)
     loader = UiLoader(register)
-    widget = loader.load(file)
-    file.close()
+    widget = loader.load(form)
     if loader.missing:
         raise NotImplementedError(f"{path}: not in the stand-in: {', '.join(loader.missing)}")
     if widget is None:
@@ -57,6 +57,16 @@ def load_ui(path: Path | str, register: Mapping[str, type[QWidget]]) -> QWidget:
     _ALIVE[key] = loader.made
     widget.destroyed.connect(lambda: _ALIVE.pop(key, None))
     return widget
+
+
+def _without_scene_connections(path: Path) -> bytes:
+    """The file less what hands the scene on, which carries a C++ type: ``qMRMLWidget`` does it here."""
+    root = ElementTree.fromstring(path.read_bytes())
+    for connections in root.findall("connections"):
+        for one in connections.findall("connection"):
+            if one.findtext("signal") == "mrmlSceneChanged(vtkMRMLScene*)":
+                connections.remove(one)
+    return ElementTree.tostring(root)
 
 
 _ALIVE: dict[int, list[QWidget]] = {}

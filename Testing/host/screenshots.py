@@ -1,0 +1,91 @@
+"""Pictures of both panels at work, beside the views, from a real run on the demo CT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+import slicer
+from numpy.typing import NDArray
+from PIL import Image
+from PySide6.QtGui import QImage
+
+from host import boot
+from host.demo import DEMO_CT
+from host.picture import LEVEL_HU, WINDOW_HU
+from host.views import FourUp
+from SegmentationAILib.files import load
+from SegmentationAILib.volume import Volume
+
+ROOT = Path(__file__).resolve().parents[2]
+PANEL_WIDTH = 380
+VIEW_SIZE = 400
+
+
+@click.command()
+@click.option("--output", type=click.Path(path_type=Path), required=True)
+def main(output: Path) -> None:
+    """Draw each panel after a run on the demo CT into the output folder."""
+    output.mkdir(parents=True, exist_ok=True)
+    host = boot.start()
+    from SegmentationAILib.scene import add_volume  # noqa: PLC0415 - needs the scene
+
+    volume = load(DEMO_CT)
+    node = add_volume(volume)
+    views = FourUp(host.session.app, VIEW_SIZE)
+    views.show(node, WINDOW_HU, LEVEL_HU)
+    for name in ("SegmentationAI", "LungNoduleAI"):
+        path = output / f"{name}.png"
+        panel = run(host, name)
+        frame(views, volume)
+        compose(grab(panel), views.image()).save(path)
+        panel.close()
+        for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+            segmentation.SetDisplayVisibility(False)
+        click.echo(path)
+
+
+def run(host: boot.Host, name: str):
+    """The module's panel after its button was clicked."""
+    host.load_module(ROOT / name / f"{name}.py")
+    panel = getattr(slicer.modules, name.lower()).createNewWidgetRepresentation()
+    widget = panel.self()
+    panel.resize(PANEL_WIDTH, 2 * VIEW_SIZE)
+    panel.show()
+    panel.isEntered = True
+    widget.enter()
+    widget.ui.runButton.click()
+    if name == "LungNoduleAI":
+        widget.ui.nodulesTable.selectRow(0)
+    host.process_events()
+    return panel
+
+
+def frame(views: FourUp, volume: Volume) -> None:
+    """Show the whole chest, the slices through the first nodule where there is one."""
+    for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        segmentation.CreateClosedSurfaceRepresentation()
+    size_ijk = np.array(volume.shape[::-1])
+    centre = volume.grid.ras((size_ijk - 1) / 2)
+    views.frame(tuple(centre), float((size_ijk * volume.spacing).max()) * 0.9)
+    markups = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
+    views.jump(markups.GetNthControlPointPositionWorld(0) if markups else tuple(centre))
+
+
+def grab(panel) -> NDArray[np.uint8]:
+    """RGB [row, column, 3] of a widget."""
+    image = panel.grab().toImage().convertToFormat(QImage.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), dtype=np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+def compose(panel: NDArray[np.uint8], views: NDArray[np.uint8]) -> Image.Image:
+    """Panel to the left of the views, as in Slicer."""
+    height = max(len(panel), len(views))
+    padded = [np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)), constant_values=239) for part in (panel, views)]
+    return Image.fromarray(np.hstack(padded))
+
+
+if __name__ == "__main__":
+    main()
