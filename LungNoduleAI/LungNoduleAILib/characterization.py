@@ -69,7 +69,7 @@ def characterize(
             mediastinum out.
     """
     box = box_around(volume.grid, centre_ras, diameter_mm)
-    hu = resample(volume.array, volume.grid, box, mode="area", fill=-1000.0)
+    hu = resample(volume.array, volume.grid, box, mode="area", fill=_LUNG_HU)
     inside = None
     if lungs is not None:
         inside = resample(lungs.astype(np.uint8), volume.grid, box, mode="nearest") > 0
@@ -99,7 +99,8 @@ def delineate(
     distance = distance * SPACING_MM
     near = distance <= max(1.5 * SPACING_MM, diameter_mm / 4)
     core_hu = float(min(np.percentile(hu[near], 75), _DENSEST_CORE_HU))
-    lung = hu[(hu < _LUNG_BELOW_HU) & (distance > diameter_mm / 2)]
+    around = (hu < _LUNG_BELOW_HU) & (distance > diameter_mm / 2)
+    lung = hu[around & inside] if inside is not None else hu[around]
     lung_hu = float(np.median(lung)) if lung.size >= 20 else _LUNG_HU
     threshold = (core_hu + lung_hu) / 2
     dense = hu > threshold

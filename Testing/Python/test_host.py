@@ -197,6 +197,19 @@ def test_parameters_have_defaults_and_are_kept_on_the_node(node):
     assert second.volume is None
 
 
+def test_an_empty_text_and_none_are_values(node):
+    @parameterNodeWrapper
+    class Sparse:
+        text: str = "abc"
+        number: Optional[int] = 3  # noqa: UP045
+
+    parameters = Sparse(node)
+    parameters.text, parameters.number = "", None
+    assert (parameters.text, parameters.number) == ("", None)
+    with pytest.raises(TypeError):
+        parameters.text = None
+
+
 def test_parameters_survive_a_saved_scene(node, mrml_session, tmp_path):
     Parameters(node).count = 7
     mrml_session.save_mrb(tmp_path / "scene.mrb")
@@ -223,8 +236,12 @@ def test_a_type_that_is_not_supported_fails_when_the_class_is_made():
     class Unsupported:
         value: complex = 0j
 
-    with pytest.raises(NotImplementedError, match="'value'"):
-        parameterNodeWrapper(Unsupported)
+    class UnknownHint:
+        value: Annotated[int, "a hint that nobody knows"] = 0
+
+    for one in (Unsupported, UnknownHint):
+        with pytest.raises(NotImplementedError, match="'value'"):
+            parameterNodeWrapper(one)
 
 
 def test_widgets_and_parameters_follow_each_other(node, slicer_host, tmp_path):

@@ -44,7 +44,10 @@ def rtstruct_rows(folder: Path) -> list[dict]:
     [path] = [one for one in folder.iterdir() if pydicom.dcmread(one, stop_before_pixels=True).Modality == "RTSTRUCT"]
     dataset = pydicom.dcmread(path)
     gtv = rasterise(dataset, "GTV-1", volume.grid)
-    truth = {RIGHT_LUNG: rasterise(dataset, "Lung R", volume.grid), LEFT_LUNG: rasterise(dataset, "Lung L", volume.grid)}
+    truth = {
+        RIGHT_LUNG: rasterise(dataset, "Lung R", volume.grid),
+        LEFT_LUNG: rasterise(dataset, "Lung L", volume.grid),
+    }
     rows = [row("LUNG1-002", "clinicians' contours", labels, truth, seconds)]
     with_gtv = dict(truth)
     side = max(truth, key=lambda structure: np.count_nonzero(labels.mask(structure) & gtv))

@@ -75,6 +75,9 @@ class Choice:
             raise ValueError(f"Value must be one of {self.choices}, got {value}")
 
 
+_HINTS = (Default, Decimals, SingleStep)
+
+
 class Parameter:
     """One typed attribute of a parameter node wrapper."""
 
@@ -86,6 +89,9 @@ class Parameter:
             self.annotations = tuple(rest)
         self.type, self.optional = _without_none(annotation)
         self.is_node = isinstance(self.type, type) and issubclass(self.type, slicer.vtkMRMLNode)
+        unknown = [one for one in self.annotations if not hasattr(one, "validate") and type(one) not in _HINTS]
+        if unknown:
+            raise NotImplementedError(f"parameter '{name}': {unknown} is not in the stand-in")
         known = (bool, int, float, str, Path)
         if not (self.is_node or self.type in known or _is_enum(self.type)):
             raise NotImplementedError(f"parameter '{name}': the type {annotation} is not in the stand-in")
@@ -102,8 +108,11 @@ class Parameter:
     def read(self, node: slicer.vtkMRMLScriptedModuleNode) -> Any:
         if self.is_node:
             return node.GetNodeReference(self.name)
+        # Asked by name: an empty text is a value too.
+        if self.name not in node.GetParameterNames():
+            return self.default
         text = node.GetParameter(self.name)
-        return _from_text(self.type, text) if text else self.default
+        return None if self.optional and text == _NONE else _from_text(self.type, text)
 
     def write(self, node: slicer.vtkMRMLScriptedModuleNode, value: Any) -> None:
         if self.is_node:
@@ -111,7 +120,10 @@ class Parameter:
                 raise TypeError(f"'{self.name}' takes a {self.type.__name__}, not a {type(value).__name__}")
             node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
             return
-        if value is not None and not isinstance(value, (int, float) if self.type is float else self.type):
+        if value is None and self.optional:
+            node.SetParameter(self.name, _NONE)
+            return
+        if not isinstance(value, (int, float) if self.type is float else self.type):
             raise TypeError(f"'{self.name}' takes a {self.type.__name__}, not {value!r}")
         self.validate(value)
         node.SetParameter(self.name, _to_text(value))
@@ -123,6 +135,7 @@ class Parameter:
 
 
 _NOTHING = object()
+_NONE = "None"
 
 
 def parameterNodeWrapper(cls: type) -> type:
