@@ -68,24 +68,27 @@ def cube_examples(path: Path) -> list[Example]:
     return examples
 
 
+def marks_of(data: Path, scan: str) -> list[dict]:
+    """What the readers marked in a whole CT; centres in LPS, mm."""
+    if scan.startswith("CMB"):
+        return [CMB_NODULE]
+    return json.loads((data / scan / "nodules.json").read_text())["nodules"]
+
+
+def centre_ras(mark: dict) -> NDArray[np.float64]:
+    return np.multiply(mark["centre_lps_mm"], [-1.0, -1.0, 1.0])
+
+
 def scan_examples(data: Path, scan: str) -> list[Example]:
     """All candidates of a whole CT; second hits on a nodule and marks of one reader are left out."""
     volume = load(data / scan / SCANS[scan])
-    marks = (
-        [CMB_NODULE] if scan.startswith("CMB") else json.loads((data / scan / "nodules.json").read_text())["nodules"]
-    )
+    marks = marks_of(data, scan)
     space = search_space(volume, segment_lungs(volume))
     examples, seen = [], set()
     for one in outlined_candidates(space, "auto", Progress()):
         ras = space.grid.ras(one.candidate.ijk)
-        mark = next(
-            (
-                m
-                for m in marks
-                if np.linalg.norm(ras - np.multiply(m["centre_lps_mm"], [-1, -1, 1])) <= m["diameter_mm"] / 2
-            ),
-            None,
-        )
+        hits = [m for m in marks if np.linalg.norm(ras - centre_ras(m)) <= m["diameter_mm"] / 2]
+        mark = hits[0] if hits else None
         if mark is None:
             examples.append(Example(one.features, False, scan))
         elif mark["label"] not in seen and (mark["readers"] > 1 or scan.startswith("CMB")):
