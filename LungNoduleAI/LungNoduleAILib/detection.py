@@ -21,7 +21,7 @@ from SegmentationAILib.preprocess import resample
 from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 
-THRESHOLD = 0.5
+THRESHOLD = 0.45
 MAX_NODULES = 50
 _CANDIDATES = 400
 # Bone and contrast agent must not outshine a nodule.

@@ -8,7 +8,7 @@ from geometry import AXIS_ORDERS, oblique_grid
 from phantoms import PhantomNodule, chest
 
 from LungNoduleAILib.analysis import analyze
-from LungNoduleAILib.detection import detect
+from LungNoduleAILib.detection import THRESHOLD, detect
 from LungNoduleAILib.layers import merged, nodule_layers
 from LungNoduleAILib.report.table import COLUMNS, rows
 from LungNoduleAILib.scoring import BASELINE, FEATURES
@@ -55,7 +55,7 @@ def test_planted_nodules_are_found_and_measured(nodules, planted):
     assert found.measurements.mean_diameter_mm == pytest.approx(planted.diameter_mm, rel=0.15)
     assert found.measurements.volume_mm3 == pytest.approx(planted.volume_mm3, rel=0.25)
     assert found.measurements.mean_hu == pytest.approx(planted.hu, abs=80)
-    assert 0.5 <= found.score <= 1.0
+    assert THRESHOLD <= found.score <= 1.0
 
 
 def test_few_others(nodules):
