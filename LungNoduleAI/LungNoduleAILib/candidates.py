@@ -159,7 +159,8 @@ def _hessian(smooth: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
         plus, minus = strides[a] + strides[b], strides[a] - strides[b]
         mixed = flat[centre + plus] + flat[centre - plus] - flat[centre + minus] - flat[centre - minus]
         rows.append(mixed / 4)
-    return torch.stack(rows).double()
+    # Apple's GPUs have no double precision; it only sharpens the eigenvalues of near-perfect balls.
+    return torch.stack(rows).to(torch.float32 if smooth.device.type == "mps" else torch.float64)
 
 
 def _extreme_eigenvalues(hessian: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

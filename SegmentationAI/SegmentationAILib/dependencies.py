@@ -43,7 +43,7 @@ SHIPPED_BY_SLICER = (
 
 TORCH = ">=2.4"
 # The wheels of torch 2.13 hold paths that are too long for Slicer's default folder on Windows
-# (WinError 206; light-the-torch issue 176).
+# (WinError 206).
 TORCH_ON_WINDOWS = ">=2.4,<2.13"
 
 
@@ -54,7 +54,7 @@ class Installer(Protocol):
         """Ask the user; False where there is nobody to ask."""
 
     def install_packages(self, requirements: Sequence[str]) -> None:
-        """Install from PyPI with pip."""
+        """Install with pip."""
 
     def install_torch(self, version: str) -> None:
         """Install torch of a version such as ``">=2.4"`` through the PyTorch extension.
@@ -206,7 +206,7 @@ def installed_version(name: str) -> str | None:
 
 
 def _name(requirement: str) -> str:
-    """The package's name as PyPI compares names (PEP 503)."""
+    """The package's name as pip compares names (PEP 503)."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     return re.sub(r"[-_.]+", "-", found.group() if found else requirement).lower()
 

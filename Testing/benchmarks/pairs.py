@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from LungNoduleAILib.candidates import DIAMETERS_MM, find_blobs
+from LungNoduleAILib.detection import SearchSpace, search_space
+from SegmentationAILib.engine.device import choose_device
+from SegmentationAILib.files import load
+from SegmentationAILib.organs import segment_lungs
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
 
+DEMO_CT = Path(__file__).resolve().parents[2] / "Resources" / "Demo" / "LIDC-IDRI-0003.nrrd"
 SHAPE = (140, 512, 512)
 SPACING = (0.82, 0.82, 2.5)
 STRUCTURES = 20
+BLOBS = 50
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,35 @@ def within_one_hu(ours: NDArray, theirs: NDArray) -> float:
     """Share of the voxels, those at the border apart, that agree to 1 HU."""
     inner = tuple(slice(3, -3) for _ in range(3))
     return float(np.mean(np.abs(ours[inner] - theirs[inner]) <= 1.0))
+
+
+def lungs_at_1_mm() -> SearchSpace:
+    """The demo CT's lungs, resampled and clamped as the detector sees them."""
+    volume = load(DEMO_CT)
+    return search_space(volume, segment_lungs(volume))
+
+
+def blobs(space: SearchSpace) -> list[tuple[int, int, int]]:
+    device = choose_device()
+    hu, lungs = torch.from_numpy(space.hu).to(device), torch.from_numpy(space.lungs).to(device)
+    return [candidate.ijk for candidate in find_blobs(hu, lungs, space.grid, limit=BLOBS)]
+
+
+def blobs_scipy(space: SearchSpace) -> list[tuple[int, int, int]]:
+    """The textbook way: Laplacian of Gaussian at each size, maxima over space and scale."""
+    best = np.full(space.hu.shape, -np.inf, dtype=np.float32)
+    for diameter in DIAMETERS_MM:
+        sigma = diameter / (2 * np.sqrt(3))
+        best = np.maximum(best, -(sigma**2) * ndimage.gaussian_laplace(space.hu, sigma))
+    peaks = np.argwhere((best == ndimage.maximum_filter(best, 5)) & space.lungs)
+    order = np.argsort(-best[tuple(peaks.T)])[: 10 * BLOBS]
+    return [tuple(peak[::-1]) for peak in peaks[order].tolist()]
+
+
+def found_by_both(ours: list, theirs: list) -> float:
+    """Share of our candidates with one of the rival's within 6 mm."""
+    gaps = np.linalg.norm(np.array(ours)[:, None] - np.array(theirs)[None], axis=-1).min(axis=1)
+    return float((gaps <= 6.0).mean())
 
 
 def scene_with_organs() -> tuple[Any, NDArray[np.uint8]]:
@@ -148,6 +186,15 @@ PAIRS = (
         to_isotropic,
         to_isotropic_scipy,
         within_one_hu,
+        on_device=True,
+    ),
+    Pair(
+        "Blobs of 3 to 30 mm in the lungs",
+        "scipy.ndimage.gaussian_laplace",
+        lungs_at_1_mm,
+        blobs,
+        blobs_scipy,
+        found_by_both,
         on_device=True,
     ),
     Pair(
