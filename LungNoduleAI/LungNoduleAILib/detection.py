@@ -12,7 +12,7 @@ from scipy import ndimage
 from LungNoduleAILib.candidates import Candidate, find_blobs
 from LungNoduleAILib.characterization import SPACING_MM, Delineation, delineate, measure
 from LungNoduleAILib.nodule import Nodule, NoduleMask
-from LungNoduleAILib.scoring import BASELINE, features
+from LungNoduleAILib.scoring import BASELINE, FEATURES, features
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.labels import LabelMap
@@ -29,6 +29,10 @@ _HU_RANGE = (-1000.0, 150.0)
 # Tissue around the lungs that a nodule at the pleura is told from.
 _MARGIN_MM = 12
 _SEARCH_END = 0.6
+# Soft tissue with contrast agent stays below this; what is denser is calcium, or blood full of agent.
+_DENSEST_TISSUE_HU = 150.0
+# Calcified nodules are compact; branching vessels at the hilum fill little of the ball around them.
+_LEAST_COMPACT = 0.35
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +98,9 @@ def detect(
         if not inside.any() or taken[one.window][inside].mean() > 0.2:
             continue
         taken[one.window] |= inside
-        nodules.append(_nodule(len(nodules) + 1, score, one, space.grid, volume, lungs))
+        nodule = _nodule(len(nodules) + 1, score, one, space.grid, volume, lungs)
+        if not _is_contrast_filled(nodule, one):
+            nodules.append(nodule)
         if len(nodules) == max_nodules:
             break
     progress(1.0, "Nodules done")
@@ -156,6 +162,12 @@ def _nodule(number: int, score: float, one: ScoredCandidate, grid: Grid, volume:
         mask=mask,
         measurements=measure(mask, hu),
     )
+
+
+def _is_contrast_filled(nodule: Nodule, one: ScoredCandidate) -> bool:
+    """Whether it is a fork of vessels full of contrast agent rather than a calcified nodule."""
+    compact = one.features[FEATURES.index("fill")]
+    return nodule.measurements.mean_hu > _DENSEST_TISSUE_HU and compact < _LEAST_COMPACT
 
 
 def _side(occupancy: NDArray, box: Grid, lungs: LabelMap) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from geometry import AXIS_ORDERS, oblique_grid
 from phantoms import PhantomNodule, chest
 
 from LungNoduleAILib.analysis import analyze
-from LungNoduleAILib.detection import THRESHOLD, detect
+from LungNoduleAILib.detection import THRESHOLD, ScoredCandidate, _is_contrast_filled, detect
 from LungNoduleAILib.layers import merged, nodule_layers
 from LungNoduleAILib.report.table import COLUMNS, rows
 from LungNoduleAILib.scoring import BASELINE, FEATURES
@@ -129,7 +131,7 @@ def test_masks_on_the_volumes_voxels(phantom, lungs, nodules):
 
 
 def test_touching_nodules_go_to_different_layers(phantom, nodules):
-    twice = [nodules[0], nodules[0].__class__(**{**vars(nodules[0]), "id": 2})]
+    twice = [nodules[0], replace(nodules[0], id=2)]
     layers = nodule_layers(twice, phantom.volume.grid)
     assert [list(one.structures) for one in layers] == [[1], [2]]
 
@@ -137,6 +139,24 @@ def test_touching_nodules_go_to_different_layers(phantom, nodules):
 def test_columns_of_the_table(nodules):
     assert [c.name for c in COLUMNS][:8] == ["id", "r", "a", "s", "mean_diameter_mm", "volume_mm3", "mean_hu", "score"]
     assert len(rows(nodules)[0]) == len(COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("mean_hu", "fill", "is_vessel"),
+    [(280.0, 0.15, True), (280.0, 0.6, False), (40.0, 0.15, False)],
+    ids=["fork full of contrast agent", "calcified nodule", "lobulated nodule"],
+)
+def test_vessels_full_of_contrast_agent_are_told_from_nodules(nodules, mean_hu, fill, is_vessel):
+    measured = replace(nodules[0], measurements=replace(nodules[0].measurements, mean_hu=mean_hu))
+    values = np.zeros(len(FEATURES))
+    values[FEATURES.index("fill")] = fill
+    assert _is_contrast_filled(measured, ScoredCandidate(None, None, None, values)) is is_vessel
+
+
+def test_a_calcified_nodule_is_kept(phantom, lungs):
+    stone = PhantomNodule((75.0, 0.0, 60.0), 12.0, hu=600.0)
+    [found] = hits(detect(chest(spacing=2.0, nodules=(stone,), vessels=False).volume, device="cpu"), stone)
+    assert found.measurements.mean_hu > 150
 
 
 def test_the_model_has_a_weight_for_each_feature():
