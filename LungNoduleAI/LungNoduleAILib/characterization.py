@@ -227,4 +227,4 @@ def _longest_across(plane: NDArray, start: NDArray, along: NDArray, length: floa
     for line in inside:
         edges = np.flatnonzero(np.diff(np.concatenate([[0], line.view(np.int8), [0]])))
         longest = max(longest, *(edges[1::2] - edges[::2]), 0) if len(edges) else longest
-    return longest * _SAMPLE_MM
+    return float(longest * _SAMPLE_MM)

@@ -166,7 +166,7 @@ def _nodule(number: int, score: float, one: ScoredCandidate, grid: Grid, volume:
 
 def _is_contrast_filled(nodule: Nodule, one: ScoredCandidate) -> bool:
     """Whether it is a fork of vessels full of contrast agent rather than a calcified nodule."""
-    compact = one.features[FEATURES.index("fill")]
+    compact = float(one.features[FEATURES.index("fill")])
     return nodule.measurements.mean_hu > _DENSEST_TISSUE_HU and compact < _LEAST_COMPACT
 
 
