@@ -1,4 +1,4 @@
-"""The command ``thoraxai``: nodules of a CT file without Slicer, and the system check."""
+"""The command ``thoraxai``: nodules of a CT file without Slicer, a detector's evaluation, and the system check."""
 
 from __future__ import annotations
 
@@ -55,6 +55,38 @@ def detect(source: Path, output: Path, device: str, threshold: float | None) -> 
         click.echo(f"thoraxai: {problem}", err=True)
         sys.exit(EXIT_BAD_INPUT)
     click.echo(f"{count} {'nodule' if count == 1 else 'nodules'}; nodules.csv and labels.nrrd are in {output}")
+
+
+@main.command()
+@click.argument("candidates", type=click.Path(path_type=Path))
+@click.argument("references", type=click.Path(path_type=Path))
+@click.argument("output", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--excluded", type=click.Path(path_type=Path), help="CSV of findings neither right nor wrong")
+@click.option("--series", type=click.Path(path_type=Path), help="The scans, one in a line  [default: those named]")
+def evaluate(candidates: Path, references: Path, output: Path, excluded: Path | None, series: Path | None) -> None:
+    """Count CANDIDATES against REFERENCES as LUNA16 does; write froc.json, froc.csv and froc.png to OUT.
+
+    Both are CSV files with seriesuid, coordX, coordY and coordZ (mm); CANDIDATES with probability,
+    REFERENCES with diameter_mm. A scan without marks or nodules counts only where --series lists it.
+    """
+    try:
+        click.echo(_evaluate(candidates, references, output, excluded, series))
+    except InputError as problem:
+        click.echo(f"thoraxai: {problem}", err=True)
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def _evaluate(candidates: Path, references: Path, output: Path, excluded: Path | None, series: Path | None) -> str:
+    """The table as text; the files are written."""
+    from LungNoduleAILib.evaluation import froc_report, luna16  # imports matplotlib
+    from LungNoduleAILib.evaluation.froc import froc
+    from SegmentationAILib.files import check_writable
+
+    check_writable(output)
+    detections, counts = luna16.count(luna16.read(candidates, references, excluded, series))
+    result = froc(detections)
+    froc_report.write(result, counts, output)
+    return froc_report.text(result, counts)
 
 
 def _detect(source: Path, output: Path, options: dict[str, float], device: str, progress: Progress) -> int:
