@@ -40,8 +40,9 @@ def percentiles(samples: ArrayLike, level: float = LEVEL) -> tuple[NDArray[np.fl
     low = np.full(samples.shape[1:], np.nan)
     high = low.copy()
     known = ~np.isnan(samples).all(axis=0)
-    tails = ((1 - level) / 2, (1 + level) / 2)
-    low[known], high[known] = np.nanquantile(samples[:, known], tails, axis=0)
+    if known.any():
+        tails = ((1 - level) / 2, (1 + level) / 2)
+        low[known], high[known] = np.nanquantile(samples[:, known], tails, axis=0)
     return low, high
 
 

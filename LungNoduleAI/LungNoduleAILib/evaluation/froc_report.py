@@ -38,8 +38,8 @@ def write(result: Froc, counts: Counts, folder: Path) -> None:
 def text(result: Froc, counts: Counts) -> str:
     """The counts and the table, a line each."""
     lines = [
-        f"{counts.scans} scans, {counts.found} nodules found, {counts.missed} missed, "
-        f"{counts.false_positives} false positives; "
+        f"Scans: {counts.scans}; nodules: {counts.found} found, {counts.missed} missed; "
+        f"false positives: {counts.false_positives}; "
         f"ignored: {counts.on_excluded} on excluded findings, {counts.second_hits} second hits",
         f"False positives per scan  Sensitivity  {result.level:.0%} interval",
     ]
