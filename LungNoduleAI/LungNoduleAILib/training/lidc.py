@@ -1,0 +1,142 @@
+"""LIDC-IDRI's nodules as the folders lidc-vois and lidc-cubes hold them, at 1 mm.
+
+Armato et al., Med Phys 2011 (CC BY 3.0).
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from LungNoduleAILib.network import SPACING_MM
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.files import load
+from SegmentationAILib.preprocess import resample
+from SegmentationAILib.volume import Grid, Volume
+
+# Room around a nodule in which it is blended into its new surroundings.
+MARGIN_MM = 6
+
+
+@dataclass(frozen=True, eq=False)
+class NoduleCrop:
+    """A nodule that readers outlined, cut out of its CT.
+
+    Attributes:
+        name: of the nodule.
+        patient: whose it is.
+        hu: float32 [k, j, i] at 1 mm along L, P and S.
+        distance: float32 [k, j, i], mm to the outline, positive inside.
+        diameter_mm: of the ball of the same volume.
+        texture: the readers' rating, 1 ground glass … 5 solid.
+        slice_mm: distance of the CT's slices.
+    """
+
+    name: str
+    patient: str
+    hu: NDArray[np.float32]
+    distance: NDArray[np.float32]
+    diameter_mm: float
+    texture: int
+    slice_mm: float
+
+    @property
+    def kind(self) -> str:
+        """Attenuation type by the readers' texture rating (McNitt-Gray et al., Acad Radiol 2007)."""
+        return {1: "ground glass", 2: "part-solid", 3: "part-solid", 4: "part-solid"}.get(self.texture, "solid")
+
+
+def read_crops(folder: Path) -> list[NoduleCrop]:
+    """All nodules of lidc-vois in the order of ``nodules.csv``.
+
+    Raises:
+        InputError: the folder lacks ``nodules.csv``, or it names no nodule whose files are there.
+    """
+    table = folder / "nodules.csv"
+    if not table.exists():
+        raise InputError(f"{folder} holds no nodules.csv; choose the folder lidc-vois.")
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    crops = []
+    for row in rows:
+        name = f"{row['patient_id']}_R_{row['nodule_id']}"
+        image, mask = (folder / part / f"{name}.nii.gz" for part in ("image", "mask"))
+        if image.exists() and mask.exists():
+            crops.append(_crop(name, row, load(image), load(mask)))
+    if not crops:
+        raise InputError(f"No nodule that {table} names has its files in {folder}.")
+    return crops
+
+
+def _crop(name: str, row: dict[str, str], image: Volume, mask: Volume) -> NoduleCrop:
+    kept = mask.array > 0
+    # The box ends where the outline ends along z: one more slice on each side closes it.
+    padded = np.pad(kept, 1)
+    step = np.array([mask.grid.spacing[2], mask.grid.spacing[1], mask.grid.spacing[0]])
+    inner = ndimage.distance_transform_edt(padded, sampling=step)
+    outer = ndimage.distance_transform_edt(~padded, sampling=step)
+    # Distances are between voxel centres; the outline lies half a voxel before.
+    signed = (np.where(padded, inner, -outer)).astype(np.float32)
+    around = mask.grid.crop((-1, -1, -1), padded.shape)
+    box = around.canonical().with_spacing(SPACING_MM)
+    box = box.crop((-MARGIN_MM,) * 3, tuple(n + 2 * MARGIN_MM for n in box.shape))
+    distance = resample(signed, around, box, fill=float(signed.min()))
+    hu = resample(_edge_padded(image.array, 12), image.grid.crop((-12,) * 3, tuple(n + 24 for n in image.shape)), box)
+    volume = float(np.count_nonzero(kept)) * mask.grid.voxel_volume
+    return NoduleCrop(
+        name=name,
+        patient=row["patient_id"],
+        hu=np.asarray(hu, dtype=np.float32),
+        distance=np.asarray(distance, dtype=np.float32),
+        diameter_mm=float(np.cbrt(6 * volume / np.pi)),
+        texture=int(row["Texture_value"]),
+        slice_mm=float(step[0]),
+    )
+
+
+def _edge_padded(array: NDArray, width: int) -> NDArray[np.float32]:
+    return np.pad(array.astype(np.float32), width, mode="edge")
+
+
+@dataclass(frozen=True, eq=False)
+class NoduleCube:
+    """A nodule in its own surroundings.
+
+    Attributes:
+        name: of the nodule; the number before ``_nod`` is the scan's.
+        hu: float32 [51, 51, 51] in (k, j, i) at 1 mm; clipped to −1200…400 by its publisher.
+        mask: bool [51, 51, 51].
+    """
+
+    name: str
+    hu: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+
+    @property
+    def scan(self) -> str:
+        return self.name.split("_nod")[0]
+
+    @property
+    def diameter_mm(self) -> float:
+        return float(np.cbrt(6 * np.count_nonzero(self.mask) / np.pi))
+
+
+def read_cubes(path: Path) -> list[NoduleCube]:
+    """All of lidc-cubes, turned from the file's (row, column, slice) to (k, j, i)."""
+    held = np.load(path)
+    cubes = []
+    for name, hu, mask in zip(held["name"], held["hu"], held["mask"], strict=True):
+        # Slices run downwards in the file, as overlaps with lidc-vois show.
+        turned = hu.transpose(2, 0, 1)[::-1], mask.transpose(2, 0, 1)[::-1]
+        cubes.append(NoduleCube(str(name), turned[0].astype(np.float32), turned[1] > 0))
+    return cubes
+
+
+def box_grid(shape: tuple[int, int, int]) -> Grid:
+    """A grid of 1 mm for a crop whose place in the body does not matter."""
+    return Grid(shape, np.diag([-1.0, -1.0, 1.0, 1.0]))

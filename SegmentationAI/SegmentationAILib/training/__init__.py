@@ -1,0 +1,1 @@
+"""Recipes that made the built-in weights, and fine-tuning on a user's data."""
