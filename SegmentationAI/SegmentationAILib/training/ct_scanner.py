@@ -21,7 +21,7 @@ def scanned(hu: torch.Tensor, random: Randomness, spacing_mm: float, *, blurred:
         spacing_mm: voxel size.
         blurred: it is a CT already; only a little resolution is taken away.
     """
-    in_plane = random.uniform(0.0, 0.5) if blurred else random.uniform(0.35, 0.85)
+    in_plane = random.uniform(0.0, 0.5) if blurred else random.uniform(0.45, 0.9)
     thickness = random.uniform(*_SLICE_MM) if random.chance(0.5) else 1.0
     image = filtered(hu, _along_patient(hu.shape[0], in_plane, thickness / spacing_mm, random), 0)
     for axis in (1, 2):
