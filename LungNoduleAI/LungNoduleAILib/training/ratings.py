@@ -1,0 +1,173 @@
+"""Train the ratings' network: python -m LungNoduleAILib.training.ratings DATA OUT.
+
+DATA holds nodules.csv, image/ and mask/ (LIDC-IDRI nodules in boxes). Patients are split into five
+folds by a hash of their id. Each nodule is seen in its readers' outline, in outlines drawn a little
+tighter or wider, and as the detector outlines it, since that is the outline in use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from LungNoduleAILib.appearance import FEATURES
+from LungNoduleAILib.rating_network import GRADES, RATINGS, RatingNetwork, predict
+from LungNoduleAILib.training.lidc_nodules import FOLDS, read_nodules
+from LungNoduleAILib.training.rating_baselines import out_of_fold_scores, random_forest, support_vectors
+from LungNoduleAILib.training.rating_examples import MEASURED, Examples, make_examples
+from LungNoduleAILib.training.rating_figures import auc, malignancy_auc, quadratic_kappa, spearman, with_interval
+from LungNoduleAILib.training.rating_loop import train
+
+# Malignancy that is neither suspicious nor unlikely.
+UNSURE = 3
+EPOCHS = 10
+NUMBERS_EPOCHS = 40
+NETWORKS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities of the grades [outline, nodule, rating, 5] and of calcification [outline, nodule]."""
+
+    grades: NDArray[np.float64]
+    calcification: NDArray[np.float64]
+
+
+def predict_outlines(
+    networks: Sequence[RatingNetwork], examples: Examples, rows: NDArray[np.int64], symmetries: int
+) -> Predictions:
+    """What networks say of those rows in every measured outline."""
+    found = [
+        predict(
+            networks,
+            examples.hu[rows, v],
+            examples.occupancy[rows, v] / np.float32(255),
+            examples.look[rows, v],
+            symmetries=symmetries,
+        )
+        for v in MEASURED.values()
+    ]
+    return Predictions(np.stack([f[0] for f in found]), np.stack([f[1] for f in found]))
+
+
+def cross_validate(
+    examples: Examples, epochs: int, seed: int, *, crops: bool = True, numbers: bool = True
+) -> Predictions:
+    """What a network says of each nodule that was trained without the nodule's fold."""
+    count = len(examples.fold)
+    found = Predictions(np.zeros((len(MEASURED), count, len(RATINGS), GRADES)), np.zeros((len(MEASURED), count)))
+    for fold in range(FOLDS):
+        network = train(examples, np.flatnonzero(examples.fold != fold), epochs, seed, crops=crops, numbers=numbers)
+        rows = np.flatnonzero(examples.fold == fold)
+        part = predict_outlines([network], examples, rows, symmetries=4 if crops else 1)
+        found.grades[:, rows], found.calcification[:, rows] = part.grades, part.calcification
+        click.echo(f"fold {fold}: {len(rows)} nodules, {time.process_time():.0f} s of processor time")
+    return found
+
+
+def average(*parts: Predictions) -> Predictions:
+    """The mean of several models' probabilities."""
+    return Predictions(np.mean([p.grades for p in parts], axis=0), np.mean([p.calcification for p in parts], axis=0))
+
+
+def figures(examples: Examples, found: Predictions) -> dict[str, dict]:
+    """By outline: AUC of malignancy and calcification; agreement with the readers for each rating."""
+    value = found.grades @ np.arange(1, GRADES + 1)
+    result = {}
+    for v, outline in enumerate(MEASURED):
+        result[outline] = binary_figures(examples, value[v, :, 0], found.calcification[v])
+        for n, rating in enumerate(RATINGS):
+            reader, expected = examples.ratings[:, n].astype(float), value[v, :, n]
+            grade = np.round(expected)
+            result[outline][rating] = {
+                "quadratic_kappa": with_interval(quadratic_kappa, grade, reader, examples.patient),
+                "spearman": with_interval(spearman, expected, reader, examples.patient),
+                "within_one_grade": round(float((np.abs(grade - reader) <= 1).mean()), 4),
+            }
+    return result
+
+
+def binary_figures(examples: Examples, malignancy: NDArray, calcification: NDArray) -> dict[str, dict]:
+    return {
+        "malignancy_auc": malignancy_auc(malignancy, examples.ratings[:, 0], examples.patient),
+        "calcification_auc": with_interval(auc, calcification, examples.calcified, examples.patient),
+    }
+
+
+def baseline_figures(examples: Examples, seed: int) -> dict[str, dict]:
+    """Of the diameter alone, and of radiomics with a forest or an SVM, on the same folds."""
+    everyone = np.ones(len(examples.fold), dtype=bool)
+    sure = examples.ratings[:, 0] != UNSURE
+    malignant = examples.ratings[:, 0] > UNSURE
+    diameter = examples.look[:, :, FEATURES.index("log diameter")].T
+    scores = {"diameter": (diameter, -diameter)}
+    for name, make in (("radiomics, random forest", random_forest), ("radiomics, SVM", support_vectors)):
+        for learned, label in ((1, "readers' outlines"), (examples.look.shape[1], "all outlines")):
+            scores[f"{name}, learned in {label}"] = tuple(
+                out_of_fold_scores(make, examples.radiomics, positive, rows, examples.fold, seed, learned)
+                for positive, rows in ((malignant, sure), (examples.calcified, everyone))
+            )
+    return {
+        name: {outline: binary_figures(examples, both[0][v], both[1][v]) for outline, v in MEASURED.items()}
+        for name, both in scores.items()
+    }
+
+
+def write_networks(networks: Sequence[RatingNetwork], path: Path) -> None:
+    """Weights in half precision; names begin with the network's number."""
+    weights = {f"{n}.{name}": w.half() for n, net in enumerate(networks) for name, w in net.state_dict().items()}
+    save_file(weights, path)
+
+
+@click.command()
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--seed", default=0, show_default=True)
+@click.option("--epochs", default=EPOCHS, show_default=True)
+@click.option("--networks", "count", default=NETWORKS, show_default=True, help="Networks trained on all nodules.")
+def main(data: Path, out: Path, seed: int, epochs: int, count: int) -> None:
+    """Cross-validate, then train on all nodules; DATA is the folder of nodules, OUT takes the files."""
+    torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    examples = make_examples(read_nodules(data), seed)
+    click.echo(f"{len(examples.fold)} nodules of {len(np.unique(examples.patient))} patients")
+    result = baseline_figures(examples, seed)
+    numbers = cross_validate(examples, NUMBERS_EPOCHS, seed, crops=False)
+    both = cross_validate(examples, epochs, seed)
+    result["network on the numbers alone"] = figures(examples, numbers)
+    result["network"] = figures(examples, both)
+    (out / "nodule-ratings-figures.json").write_text(json.dumps(result, indent=1) + "\n")
+    everything = np.arange(len(examples.fold))
+    networks = [train(examples, everything, epochs, seed + 1 + n) for n in range(count)]
+    path = out / "nodule-ratings.safetensors"
+    write_networks(networks, path)
+    about = {
+        "weights": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "networks": count,
+        "ratings": RATINGS,
+        "numbers": FEATURES,
+        "trained_on": "LIDC-IDRI, CC BY 3.0, doi 10.7937/K9/TCIA.2015.LO9QL9SX",
+        "nodules": len(everything),
+        "patients": len(np.unique(examples.patient)),
+        "epochs": epochs,
+        "seed": seed,
+        "processor_seconds": round(time.process_time()),
+    }
+    (out / "nodule-ratings.json").write_text(json.dumps(about, indent=1) + "\n")
+    malignancy = result["network"]["readers"]["malignancy_auc"]
+    click.echo(f"AUC of malignancy {malignancy['value']:.3f}, 95 % interval {malignancy['interval_95']}")
+
+
+if __name__ == "__main__":
+    main()
