@@ -140,8 +140,8 @@ class _Sampled:
         self._steps = [torch.from_numpy(values).to(device) for values in steps]
         self._by_class = _places_by_class(classes)
         self._middle = np.concatenate(self._by_class).mean(axis=0)[1:]
-        # Rare organs are in few cases, and a larger case has more to show.
-        self.weight = float(np.sqrt(sum(len(places) for places in self._by_class)))
+        # The more of the chest a case shows, the more often it comes.
+        self.weight = float(np.sqrt(np.count_nonzero(_slices_with_lung(classes)) + 1))
 
     def centre(self, random: Randomness) -> np.ndarray:
         """Voxel (k, j, i) around a random voxel of a random class, pulled towards the middle of the body."""
@@ -170,7 +170,7 @@ class _Sampled:
 def _places_by_class(classes: np.ndarray) -> list[np.ndarray]:
     """For each class in the case some voxels (k, j, i), none far below the lungs."""
     draw = np.random.default_rng(0)
-    lungs = np.isin(classes, [LUNG_RIGHT, LUNG_LEFT]).any(axis=(1, 2))
+    lungs = _slices_with_lung(classes)
     lowest = max(0, int(np.argmax(lungs)) - _BELOW_LUNGS) if lungs.any() else 0
     places = []
     for value in np.unique(classes[lowest:]):
@@ -182,6 +182,10 @@ def _places_by_class(classes: np.ndarray) -> list[np.ndarray]:
     if not places:
         raise InputError("A case shows no organ; leave it out.")
     return places
+
+
+def _slices_with_lung(classes: np.ndarray) -> np.ndarray:
+    return np.isin(classes, [LUNG_RIGHT, LUNG_LEFT]).any(axis=(1, 2))
 
 
 def _nearest(shape: tuple[int, ...], places: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
