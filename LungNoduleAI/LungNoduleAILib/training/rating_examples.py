@@ -30,6 +30,7 @@ class Examples:
         radiomics: float32 [nodule, outline, feature], for the forests and machines to compare with.
         ratings: int64 [nodule, rating], 1…5.
         calcified: bool [nodule].
+        name: [nodule].
         patient: [nodule].
         fold: int [nodule].
     """
@@ -40,6 +41,7 @@ class Examples:
     radiomics: NDArray[np.float32]
     ratings: NDArray[np.int64]
     calcified: NDArray[np.bool_]
+    name: NDArray[np.str_]
     patient: NDArray[np.str_]
     fold: NDArray[np.int64]
 
@@ -64,6 +66,7 @@ def make_examples(nodules: list[RatedNodule], seed: int) -> Examples:
         np.array(compared, dtype=np.float32),
         np.array([n.ratings for n in nodules]),
         np.array([n.calcified for n in nodules]),
+        np.array([n.name for n in nodules]),
         np.array([n.patient for n in nodules]),
         np.array([n.fold for n in nodules]),
     )

@@ -7,6 +7,7 @@ tighter or wider, and as the detector outlines it, since that is the outline in 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import time
@@ -31,7 +32,6 @@ from LungNoduleAILib.training.rating_loop import train
 # Malignancy that is neither suspicious nor unlikely.
 UNSURE = 3
 EPOCHS = 10
-NUMBERS_EPOCHS = 40
 NETWORKS = 3
 
 
@@ -73,11 +73,6 @@ def cross_validate(
         found.grades[:, rows], found.calcification[:, rows] = part.grades, part.calcification
         click.echo(f"fold {fold}: {len(rows)} nodules, {time.process_time():.0f} s of processor time")
     return found
-
-
-def average(*parts: Predictions) -> Predictions:
-    """The mean of several models' probabilities."""
-    return Predictions(np.mean([p.grades for p in parts], axis=0), np.mean([p.calcification for p in parts], axis=0))
 
 
 def figures(examples: Examples, found: Predictions) -> dict[str, dict]:
@@ -123,6 +118,20 @@ def baseline_figures(examples: Examples, seed: int) -> dict[str, dict]:
     }
 
 
+def write_out_of_fold(examples: Examples, found: Predictions, path: Path) -> None:
+    """A row for each nodule and outline: the readers' grades beside the expected ones."""
+    value = found.grades @ np.arange(1, GRADES + 1)
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        read, expected = [f"{r} read" for r in RATINGS], [f"{r} expected" for r in RATINGS]
+        table.writerow(["name", "fold", "outline", *read, *expected, "calcium read", "calcium probability"])
+        for v, outline in enumerate(MEASURED):
+            for n, name in enumerate(examples.name):
+                calcium = [int(examples.calcified[n]), f"{found.calcification[v, n]:.3f}"]
+                values = [f"{x:.2f}" for x in value[v, n]]
+                table.writerow([name, examples.fold[n], outline, *examples.ratings[n], *values, *calcium])
+
+
 def write_networks(networks: Sequence[RatingNetwork], path: Path) -> None:
     """Weights in half precision; names begin with the network's number."""
     weights = {f"{n}.{name}": w.half() for n, net in enumerate(networks) for name, w in net.state_dict().items()}
@@ -142,11 +151,12 @@ def main(data: Path, out: Path, seed: int, epochs: int, count: int) -> None:
     examples = make_examples(read_nodules(data), seed)
     click.echo(f"{len(examples.fold)} nodules of {len(np.unique(examples.patient))} patients")
     result = baseline_figures(examples, seed)
-    numbers = cross_validate(examples, NUMBERS_EPOCHS, seed, crops=False)
+    numbers = cross_validate(examples, 0, seed, crops=False)
     both = cross_validate(examples, epochs, seed)
     result["network on the numbers alone"] = figures(examples, numbers)
     result["network"] = figures(examples, both)
     (out / "nodule-ratings-figures.json").write_text(json.dumps(result, indent=1) + "\n")
+    write_out_of_fold(examples, both, out / "nodule-ratings-out-of-fold.csv")
     everything = np.arange(len(examples.fold))
     networks = [train(examples, everything, epochs, seed + 1 + n) for n in range(count)]
     path = out / "nodule-ratings.safetensors"
