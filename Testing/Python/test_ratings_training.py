@@ -15,7 +15,7 @@ from LungNoduleAILib.rating_network import RatingNetwork
 from LungNoduleAILib.training.lidc_nodules import RatedNodule, outlines
 from LungNoduleAILib.training.radiomics import cooccurrence, cooccurrence_features, first_order
 from LungNoduleAILib.training.rating_examples import Examples, make_examples
-from LungNoduleAILib.training.rating_figures import auc, interval, malignancy_auc, quadratic_kappa
+from LungNoduleAILib.training.rating_figures import kappa, malignancy_auc
 from LungNoduleAILib.training.rating_loop import training_step
 
 
@@ -77,33 +77,15 @@ def test_features_agree_with_the_reference_values_of_the_ibsi_phantom(data_dir):
         assert value == pytest.approx(float(reference[f"{name}_3D_comb"]), rel=5e-3), name
 
 
-def test_auc_counts_pairs_in_order():
-    score, positive = np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, True, False, True])
-    assert auc(score, positive) == pytest.approx(3.5 / 4)
-    assert np.isnan(auc(score, np.ones(4, dtype=bool)))
-
-
-def test_kappa_of_agreement_chance_and_a_known_table():
-    reader = np.array([1, 2, 3, 4, 5.0])
-    assert quadratic_kappa(reader, reader) == pytest.approx(1.0)
-    assert quadratic_kappa(np.full(5, 3.0), reader) == pytest.approx(0.0)
-    # Observed 2 of 4 pairs a grade apart: 1/2; by chance 1/2 as well.
-    assert quadratic_kappa(np.array([1, 2, 1, 2.0]), np.array([1, 1, 2, 2.0])) == pytest.approx(0.0)
-
-
-def test_interval_is_by_patient():
-    rng = np.random.default_rng(0)
-    truth = np.repeat(rng.random(60) < 0.5, 5)
-    score = truth + np.repeat(rng.normal(0, 1.2, 60), 5)
-    low, high = interval(auc, score, truth, np.repeat(np.arange(60), 5))
-    low_of_nodules, high_of_nodules = interval(auc, score, truth, np.arange(300))
-    assert low < auc(score, truth) < high
-    assert high - low > 1.5 * (high_of_nodules - low_of_nodules)
+def test_kappa_takes_the_nearest_grade():
+    read = np.array([1, 2, 3, 4, 5])
+    assert kappa(read, read + 0.4) == pytest.approx(1.0)
+    assert kappa(read, np.full(5, 3.1)) == pytest.approx(0.0)
 
 
 def test_malignancy_leaves_the_undecided_out():
     grades = np.array([1, 2, 3, 3, 4, 5])
-    found = malignancy_auc(np.array([0.1, 0.2, 9.0, -9.0, 0.8, 0.9]), grades, np.arange(6))
+    found = malignancy_auc(grades, np.array([0.1, 0.2, 9.0, -9.0, 0.8, 0.9]), np.arange(6))
     assert found["value"] == 1.0
 
 

@@ -26,7 +26,14 @@ from LungNoduleAILib.rating_network import GRADES, RATINGS, RatingNetwork, predi
 from LungNoduleAILib.training.lidc_nodules import FOLDS, read_nodules
 from LungNoduleAILib.training.rating_baselines import out_of_fold_scores, random_forest, support_vectors
 from LungNoduleAILib.training.rating_examples import MEASURED, Examples, make_examples
-from LungNoduleAILib.training.rating_figures import auc, malignancy_auc, quadratic_kappa, spearman, with_interval
+from LungNoduleAILib.training.rating_figures import (
+    Figure,
+    calcification_auc,
+    kappa,
+    malignancy_auc,
+    spearman,
+    with_interval,
+)
 from LungNoduleAILib.training.rating_loop import train
 
 # Malignancy that is neither suspicious nor unlikely.
@@ -82,20 +89,20 @@ def figures(examples: Examples, found: Predictions) -> dict[str, dict]:
     for v, outline in enumerate(MEASURED):
         result[outline] = binary_figures(examples, value[v, :, 0], found.calcification[v])
         for n, rating in enumerate(RATINGS):
-            reader, expected = examples.ratings[:, n].astype(float), value[v, :, n]
-            grade = np.round(expected)
+            read, expected = examples.ratings[:, n], value[v, :, n]
             result[outline][rating] = {
-                "quadratic_kappa": with_interval(quadratic_kappa, grade, reader, examples.patient),
-                "spearman": with_interval(spearman, expected, reader, examples.patient),
-                "within_one_grade": round(float((np.abs(grade - reader) <= 1).mean()), 4),
+                "quadratic_kappa": with_interval(kappa, read, expected, examples.patient),
+                "spearman": with_interval(spearman, read, expected, examples.patient),
+                "within_one_grade": round(float((np.abs(np.round(expected) - read) <= 1).mean()), 4),
             }
     return result
 
 
-def binary_figures(examples: Examples, malignancy: NDArray, calcification: NDArray) -> dict[str, dict]:
+def binary_figures(examples: Examples, malignancy: NDArray, calcification: NDArray) -> dict[str, Figure]:
+    """AUC of malignancy and of calcification from scores [nodule]."""
     return {
-        "malignancy_auc": malignancy_auc(malignancy, examples.ratings[:, 0], examples.patient),
-        "calcification_auc": with_interval(auc, calcification, examples.calcified, examples.patient),
+        "malignancy_auc": malignancy_auc(examples.ratings[:, 0], malignancy, examples.patient),
+        "calcification_auc": calcification_auc(examples.calcified, calcification, examples.patient),
     }
 
 
