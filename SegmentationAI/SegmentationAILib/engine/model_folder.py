@@ -199,7 +199,8 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"'{path}' cannot be read ({error.strerror}); a model is a pair of files, {WEIGHTS_SUFFIX} and {CARD_SUFFIX}."
+            f"'{path}' cannot be read ({error.strerror}); a model is a pair of files that end in {WEIGHTS_SUFFIX} and "
+            f"{CARD_SUFFIX}."
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -20,6 +21,11 @@ class WeightAverage:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self._decay = decay
         self._updates = 0
+
+    def resume(self, weights: Mapping[str, torch.Tensor], updates: int) -> None:
+        """Go on from weights that were averaged so many times."""
+        self.network.load_state_dict(dict(weights))
+        self._updates = updates
 
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:

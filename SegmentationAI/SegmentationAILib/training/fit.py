@@ -1,16 +1,16 @@
 """Fit a network to patches: the loop that every recipe shares.
 
 A run is a function of the seed: patch n depends on the seed and n alone, whatever process makes it,
-so that a run that was cut off goes on from its checkpoint with the patches that it would have seen.
+and what a loss draws depends on the seed and the step, so that a run that was cut off goes on from
+its checkpoint as if it had not been.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import random
+import pickle
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,7 @@ CHECKPOINT = "checkpoint.pt"
 Batch = Mapping[str, torch.Tensor]
 Loss = Callable[[nn.Module, Batch], dict[str, torch.Tensor]]
 Validate = Callable[[nn.Module], dict[str, float]]
+Report = Callable[[int, Mapping[str, float]], None]
 
 
 class Patches(Protocol):
@@ -89,12 +90,14 @@ class Fitted:
         step: of that validation.
         score: its figure.
         stopped_early: whether patience ran out.
+        figures: all of that validation's.
     """
 
     network: nn.Module
     step: int
     score: float
     stopped_early: bool
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def fit(
@@ -106,7 +109,8 @@ def fit(
     *,
     validate: Validate,
     device: str = "auto",
-    frozen: Callable[[str], bool] = lambda name: False,
+    frozen: Callable[[str], bool] | None = None,
+    report: Report | None = None,
 ) -> Fitted:
     """Fit the network; go on from the folder's checkpoint where there is one.
 
@@ -118,22 +122,27 @@ def fit(
         out: folder for the checkpoint, TensorBoard's log and ``log.csv``.
         validate: figures of the averaged network; ``score`` is the one to raise.
         device: "auto", "cpu", "cuda:0", "mps".
-        frozen: names of parameters that keep their values (transfer learning).
+        frozen: tells by its name whether a parameter keeps its value (transfer learning).
+        report: told of each validation's step and figures.
 
     Raises:
-        InputError: the checkpoint is of another recipe.
+        InputError: the checkpoint is of another recipe or network, or is damaged.
+        FloatingPointError: the loss became infinite or no number.
     """
     out.mkdir(parents=True, exist_ok=True)
     place = choose_device(device)
-    _seed(recipe.seed)
+    torch.manual_seed(recipe.seed)
     network.to(place, memory_format=torch.channels_last_3d)
+    frozen = frozen or _none
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not frozen(name))
     optimizer = torch.optim.AdamW(_groups(network, recipe), lr=recipe.learning_rate)
     average = WeightAverage(network, recipe.average)
     run = _Run(network, optimizer, average, recipe, out)
     run.resume(place)
-    with RunLog(out, run.step) as log:
+    if run.out_of_patience:
+        return run.best()
+    with RunLog(out) as log:
         loader = DataLoader(
             _Endless(patches),
             batch_size=recipe.batch,
@@ -145,6 +154,7 @@ def fit(
         )
         precision = training_precision(place)
         for batch in loader:
+            torch.manual_seed(_seed_of(recipe.seed, run.step))
             network.train()
             _freeze_statistics(network, frozen)
             for group in optimizer.param_groups:
@@ -165,8 +175,10 @@ def fit(
             if run.step % recipe.check_every == 0 or run.step == recipe.steps:
                 figures = validate(average.network.eval())
                 log.figures(run.step, figures)
-                run.check(figures["score"])
+                run.check(figures)
                 run.save()
+                if report is not None:
+                    report(run.step, figures)
                 if run.out_of_patience:
                     break
     return run.best()
@@ -180,15 +192,17 @@ class _Run:
         self.path = out / CHECKPOINT
         self.step = 0
         self.best_step, self.best_score, self.best_weights = 0, -np.inf, None
+        self.best_figures: dict[str, float] = {}
         self.checks_since_best = 0
 
     @property
     def out_of_patience(self) -> bool:
         return 0 < self.recipe.patience <= self.checks_since_best
 
-    def check(self, score: float) -> None:
-        if score > self.best_score:
-            self.best_step, self.best_score, self.checks_since_best = self.step, score, 0
+    def check(self, figures: Mapping[str, float]) -> None:
+        if figures["score"] > self.best_score:
+            self.best_step, self.best_score, self.checks_since_best = self.step, figures["score"], 0
+            self.best_figures = {name: float(value) for name, value in figures.items()}
             self.best_weights = {k: v.detach().cpu().clone() for k, v in self.average.network.state_dict().items()}
         else:
             self.checks_since_best += 1
@@ -201,15 +215,19 @@ class _Run:
             "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "best": (self.best_step, float(self.best_score), self.checks_since_best, self.best_weights),
+            "best_figures": self.best_figures,
         }
         partial = self.path.with_suffix(".partial")
         torch.save(state, partial)
-        os.replace(partial, self.path)
+        partial.replace(self.path)
 
     def resume(self, place: torch.device) -> None:
         if not self.path.exists():
             return
-        state = torch.load(self.path, map_location=place, weights_only=True)
+        try:
+            state = torch.load(self.path, map_location=place, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise InputError(f"The checkpoint '{self.path}' is damaged; choose an empty folder.") from error
         held, asked = json.loads(state["recipe"]), asdict(self.recipe)
         # How many processes make the patches changes nothing that is learnt.
         changed = sorted(key for key in asked if key != "workers" and held.get(key) != asked[key])
@@ -218,16 +236,28 @@ class _Run:
                 f"The checkpoint in {self.path.parent} was made with another recipe ({', '.join(changed)} differ); "
                 "choose an empty folder, or the recipe that it was started with."
             )
-        self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.resume(state["average"], state["step"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"The checkpoint in {self.path.parent} is of another network; choose an empty folder."
+            ) from error
         self.step = state["step"]
         self.best_step, self.best_score, self.checks_since_best, self.best_weights = state["best"]
+        self.best_figures = state.get("best_figures", {})
 
     def best(self) -> Fitted:
         if self.best_weights is not None:
             self.average.network.load_state_dict(self.best_weights)
-        return Fitted(self.average.network.eval(), self.best_step, float(self.best_score), self.out_of_patience)
+        return Fitted(
+            self.average.network.eval(),
+            self.best_step,
+            float(self.best_score),
+            self.out_of_patience,
+            self.best_figures,
+        )
 
 
 class _Endless(Dataset):
@@ -269,11 +299,14 @@ def _freeze_statistics(network: nn.Module, frozen: Callable[[str], bool]) -> Non
             module.eval()
 
 
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+def _seed_of(seed: int, step: int) -> int:
+    """Another for each step, and the same whether or not the run was cut off before it."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _single_thread(worker: int) -> None:
+def _none(_name: str) -> bool:
+    return False
+
+
+def _single_thread(_worker: int) -> None:
     torch.set_num_threads(1)
