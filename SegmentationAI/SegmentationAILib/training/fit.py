@@ -8,13 +8,13 @@ its checkpoint as if it had not been.
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -78,7 +78,7 @@ class Recipe:
         if step < self.warmup:
             return self.learning_rate * (step + 1) / self.warmup
         share = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * min(1.0, share))))
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class _Run:
         self.network, self.optimizer, self.average, self.recipe = network, optimizer, average, recipe
         self.path = out / CHECKPOINT
         self.step = 0
-        self.best_step, self.best_score, self.best_weights = 0, -np.inf, None
+        self.best_step, self.best_score, self.best_weights = 0, -math.inf, None
         self.best_figures: dict[str, float] = {}
         self.checks_since_best = 0
 

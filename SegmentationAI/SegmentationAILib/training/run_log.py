@@ -15,16 +15,15 @@ class RunLog:
 
     Args:
         folder: where ``log.csv`` and the event file lie.
-        step: the run goes on after it; later rows of an interrupted run are kept in the event file.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._start = time.monotonic()
         self._sums: dict[str, list[float]] = defaultdict(list)
 
     def __enter__(self) -> RunLog:
-        from torch.utils.tensorboard import SummaryWriter  # needed for training alone
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 (training alone needs it)
 
         self._board = SummaryWriter(self._folder / "tensorboard")
         self._file = (self._folder / "log.csv").open("a", newline="")
