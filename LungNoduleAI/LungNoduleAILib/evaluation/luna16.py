@@ -76,7 +76,7 @@ def read(candidates: Path, references: Path, excluded: Path | None = None, serie
     """
     listed = None if series is None else _read_series(series)
     marks = list(_read_rows(candidates, _SCORE))
-    findings = [_reference(references, row) for row in _read_rows(references, _DIAMETER)]
+    findings = read_references(references)
     if excluded is not None:
         findings += [_excluded(row) for row in _read_rows(excluded, _DIAMETER)]
     names = listed or list(dict.fromkeys(name for name, *_ in [*findings, *marks]))
@@ -104,6 +104,15 @@ def read(candidates: Path, references: Path, excluded: Path | None = None, serie
         {name: array[:, 3] for name, array in arrays.items()},
         nodules,
     )
+
+
+def read_references(path: Path) -> list[tuple[str, Reference]]:
+    """Series and nodule of each row of a file of nodules.
+
+    Raises:
+        InputError: it cannot be read, is empty, lacks a column, or holds what is no number or no diameter.
+    """
+    return [_reference(path, row) for row in _read_rows(path, _DIAMETER)]
 
 
 def count(study: Study) -> tuple[Detections, Counts]:

@@ -14,13 +14,17 @@ _SIZE_BELL = 0.3
 
 
 def nodule_loss(network: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-    """Terms of the loss of a batch of ``nodule_patches.tensors``."""
+    """Terms of the loss of a batch of ``nodule_patches.tensors``.
+
+    With ``mask_weight`` in the batch, voxels count for the mask by that: a nodule known by centre and
+    diameter alone teaches where it is and how large, but not its outline.
+    """
     answer: Answer = network(batch["image"])
     coarse = functional.max_pool3d(1 - batch["weight"], HEAT_STRIDE)
     return {
         "heat": heat_loss(answer.heat.float(), batch["heat"], 1 - coarse),
         "size": 0.3 * size_loss(answer.log_diameter.float(), batch["log_diameter"], batch["heat"]),
-        "mask": mask_loss(answer.mask.float(), batch["nodules"], batch["weight"]),
+        "mask": mask_loss(answer.mask.float(), batch["nodules"], batch.get("mask_weight", batch["weight"])),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,11 +31,13 @@ class Scene:
         hu: float32.
         nodules: uint8, number of the nodule, 0 for none.
         ignored: bool, neither right nor wrong.
+        rough: bool, where a nodule is no better known than as a ball; None where all have outlines.
     """
 
     hu: NDArray[np.float32]
     nodules: NDArray[np.uint8]
     ignored: NDArray[np.bool_]
+    rough: NDArray[np.bool_] | None = None
 
 
 class NodulePatches:
@@ -46,6 +48,8 @@ class NodulePatches:
         crops: readers' nodules to blend into them.
         cubes: nodules in their own surroundings.
         seed: of all patches.
+        at_nodules: share of patches around a nodule of a background, for backgrounds with many.
+        blended: whether nodules and vessels are put in; if not, patches show the CTs alone.
     """
 
     def __init__(
@@ -54,19 +58,28 @@ class NodulePatches:
         crops: Sequence[NoduleCrop],
         cubes: Sequence[NoduleCube],
         seed: int,
+        *,
+        at_nodules: float = 0.0,
+        blended: bool = True,
     ) -> None:
         self._backgrounds, self._crops, self._cubes, self._seed = backgrounds, crops, cubes, seed
+        self._at_nodules, self._blend = at_nodules, blended
         self._voxels = [_lung_voxels(one.lungs) for one in backgrounds]
+        self._centres = [
+            (which, centre) for which, one in enumerate(backgrounds) for centre in (_centres(one) if at_nodules else ())
+        ]
+        # All patches of a run have the same keys.
+        self._rough = any(one.rough is not None for one in backgrounds)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        """One patch: image [1, k, j, i], nodules, weight, heat, log_diameter; see ``tensors``."""
+        """One patch: image [1, k, j, i], nodules, weight, heat, log_diameter; see ``tensors``.
+
+        ``mask_weight`` is there too where a background has nodules without outline.
+        """
         rng = np.random.default_rng((self._seed, index))
-        if self._cubes and rng.random() < 0.25:
-            scene = self._in_place(rng)
-        else:
-            scene = self._blended(rng)
+        scene = self._in_place(rng) if self._cubes and rng.random() < 0.25 else self._blended(rng)
         scene = _turned(scene, rng)
-        return tensors(Scene(other_scanner(scene.hu, rng), scene.nodules, scene.ignored))
+        return tensors(replace(scene, hu=other_scanner(scene.hu, rng)))
 
     def _in_place(self, rng: np.random.Generator) -> Scene:
         cube = self._cubes[rng.integers(len(self._cubes))]
@@ -74,15 +87,12 @@ class NodulePatches:
         start = rng.integers(0, room + 1, 3)
         window = tuple(slice(a, a + SIDE) for a in start)
         nothing = np.zeros((SIDE,) * 3, dtype=bool)
-        return Scene(cube.hu[window].copy(), cube.mask[window].astype(np.uint8), nothing)
+        rough = nothing if self._rough else None
+        return Scene(cube.hu[window].copy(), cube.mask[window].astype(np.uint8), nothing, rough)
 
     def _blended(self, rng: np.random.Generator) -> Scene:
-        which = int(rng.integers(len(self._backgrounds)))
+        which, centre = self._place(rng)
         background = self._backgrounds[which]
-        if rng.random() < 0.4:
-            centre = background.spots[rng.integers(len(background.spots))] + rng.integers(-8, 9, 3)
-        else:
-            centre = self._voxels[which][rng.integers(len(self._voxels[which]))]
         hu, lungs, nodules, ignored = (
             _window(array, centre - SIDE // 2, fill)
             for array, fill in (
@@ -93,6 +103,12 @@ class NodulePatches:
             )
         )
         hu = hu.astype(np.float32)
+        rough = None
+        if self._rough:
+            nowhere = np.zeros((1, 1, 1), dtype=bool)
+            rough = _window(nowhere if background.rough is None else background.rough, centre - SIDE // 2, False)
+        if not self._blend:
+            return Scene(hu, nodules, ignored, rough)
         taken = (nodules > 0) | ignored
         if rng.random() < 0.3:
             self._insert_vessel(rng, hu, lungs, taken)
@@ -110,11 +126,22 @@ class NodulePatches:
             number += 1
             nodules[inside] = number
             taken |= ndimage.binary_dilation(inside, iterations=6)
-        return Scene(hu, nodules, ignored)
+        return Scene(hu, nodules, ignored, rough)
+
+    def _place(self, rng: np.random.Generator) -> tuple[int, NDArray[np.int64]]:
+        """Number of a background and the voxel (k, j, i) in it that a patch is centred on."""
+        if self._centres and rng.random() < self._at_nodules:
+            which, centre = self._centres[rng.integers(len(self._centres))]
+            return which, centre + rng.integers(-SIDE // 4, SIDE // 4 + 1, 3)
+        which = int(rng.integers(len(self._backgrounds)))
+        spots = self._backgrounds[which].spots
+        if rng.random() < 0.4 and len(spots):
+            return which, spots[rng.integers(len(spots))] + rng.integers(-8, 9, 3)
+        return which, self._voxels[which][rng.integers(len(self._voxels[which]))]
 
     def nodule(self, rng: np.random.Generator) -> Insert:
-        """Two of three times a reader's nodule, else one from a formula."""
-        if rng.random() < 0.65:
+        """Two of three times a reader's nodule where there are any, else one from a formula."""
+        if rng.random() < 0.65 and self._crops:
             crop = self._crops[rng.integers(len(self._crops))]
             least, most = LEAST_DIAMETER_MM / crop.diameter_mm, 30.0 / crop.diameter_mm
             return real_insert(crop, rng, float(np.clip(np.exp(rng.normal(0, 0.15)), least, max(most, 1.0))))
@@ -139,6 +166,7 @@ def tensors(scene: Scene) -> dict[str, torch.Tensor]:
         weight: float32 [1, k, j, i], 0 where the answer does not matter.
         heat: float32 [1, k/2, j/2, i/2], 1 at a nodule's centre, falling off as a Gaussian.
         log_diameter: float32 [1, k/2, j/2, i/2] around centres, 0 elsewhere.
+        mask_weight: float32 [1, k, j, i], only where the scene says what is rough: the weight without that.
     """
     coarse = tuple(n // HEAT_STRIDE for n in scene.hu.shape)
     heat, log_diameter = np.zeros(coarse, dtype=np.float32), np.zeros(coarse, dtype=np.float32)
@@ -154,21 +182,35 @@ def tensors(scene: Scene) -> dict[str, torch.Tensor]:
         nearer = bell > heat
         heat[nearer] = bell[nearer]
         log_diameter[nearer & (bell > 0.3)] = np.log(diameter)
-    return {
+    held = {
         "image": torch.from_numpy(normalized(scene.hu))[None],
         "nodules": torch.from_numpy((scene.nodules > 0).astype(np.float32))[None],
         "weight": torch.from_numpy((~scene.ignored).astype(np.float32))[None],
         "heat": torch.from_numpy(heat)[None],
         "log_diameter": torch.from_numpy(log_diameter)[None],
     }
+    if scene.rough is not None:
+        held["mask_weight"] = torch.from_numpy((~scene.ignored & ~scene.rough).astype(np.float32))[None]
+    return held
 
 
 def _turned(scene: Scene, rng: np.random.Generator) -> Scene:
     """Flipped along any axis, and the plane's axes swapped: lungs have no handedness that matters here."""
     flips = tuple(slice(None, None, step) for step in rng.choice([-1, 1], 3))
     axes = (0, 2, 1) if rng.random() < 0.5 else (0, 1, 2)
-    turned = [np.ascontiguousarray(array[flips].transpose(axes)) for array in (scene.hu, scene.nodules, scene.ignored)]
-    return Scene(*turned)
+    turned = {
+        name: np.ascontiguousarray(array[flips].transpose(axes))
+        for name, array in vars(scene).items()
+        if array is not None
+    }
+    return Scene(**turned)
+
+
+def _centres(background: Background) -> NDArray[np.int64]:
+    """[n, 3] voxels (k, j, i) in the middle of the background's nodules."""
+    numbers = np.unique(background.nodules[background.nodules > 0])
+    middles = ndimage.center_of_mass(background.nodules > 0, background.nodules, numbers)
+    return np.round(np.reshape(middles, (-1, 3))).astype(np.int64)
 
 
 def _lung_voxels(lungs: NDArray[np.bool_]) -> NDArray[np.int16]:

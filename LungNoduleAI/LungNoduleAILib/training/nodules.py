@@ -16,7 +16,7 @@ from LungNoduleAILib.training.nodule_loss import nodule_loss
 from LungNoduleAILib.training.nodule_patches import NodulePatches
 from LungNoduleAILib.training.split import read_split
 from SegmentationAILib.engine.device import choose_device
-from SegmentationAILib.training.fit import Fitted, Patches, Recipe, fit
+from SegmentationAILib.training.fit import Fitted, Patches, Recipe, Report, fit
 
 RECIPE = Recipe(steps=4000, batch=4, learning_rate=1.5e-3, warmup=100, average=0.995, check_every=250, seed=3)
 _VALIDATION_PATCHES = 96
@@ -25,7 +25,9 @@ _VALIDATION_SEED = 90210
 _HIT_MM = 3.0
 
 
-def train(data: Path, out: Path, recipe: Recipe = RECIPE, device: str = "auto") -> Fitted:
+def train(
+    data: Path, out: Path, recipe: Recipe = RECIPE, device: str = "auto", *, report: Report | None = None
+) -> Fitted:
     """Fit the nodule network as the shipped one was.
 
     Args:
@@ -33,6 +35,7 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE, device: str = "auto") 
         out: for the checkpoint, the log and prepared data.
         recipe: rates, steps, seed.
         device: "auto", "cpu", "cuda:0".
+        report: told of each validation.
 
     Raises:
         InputError: a set is missing.
@@ -48,7 +51,7 @@ def train(data: Path, out: Path, recipe: Recipe = RECIPE, device: str = "auto") 
         recipe.seed,
     )
     held = [crop for crop in crops if crop.patient in split["patients"].validation]
-    return run(patches, validation_patches(backgrounds, held), out, recipe, device)
+    return run(patches, validation_patches(backgrounds, held), out, recipe, device, report=report)
 
 
 def run(
@@ -58,7 +61,8 @@ def run(
     recipe: Recipe,
     device: str = "auto",
     network: NoduleNetwork | None = None,
-    frozen: Callable[[str], bool] = lambda name: False,
+    frozen: Callable[[str], bool] | None = None,
+    report: Report | None = None,
 ) -> Fitted:
     """Fit a network to patches; a fresh one, or one that goes on learning."""
     torch.manual_seed(recipe.seed)
@@ -72,6 +76,7 @@ def run(
         validate=lambda learnt: figures(learnt, held, place),
         device=device,
         frozen=frozen,
+        report=report,
     )
 
 
@@ -86,17 +91,22 @@ def figures(network: nn.Module, held: Sequence[dict[str, torch.Tensor]], place: 
     """Average precision of peaks, Dice of masks and error of the size on held patches.
 
     Returns:
-        ``score``, which decides, is the mean of average precision and Dice.
+        ``score``, which decides, is the mean of average precision and Dice; where no held nodule has an
+        outline there is no Dice, and average precision decides.
     """
     marks: list[tuple[float, bool]] = []
     overlap = total = 0.0
+    outlined = False
     centres, errors = 0, []
     for patch in held:
         answer = network(patch["image"][None].to(place))
         heat, weight = torch.sigmoid(answer.heat[0, 0]).cpu(), patch["weight"][0]
-        mask = (answer.mask[0] > 0).float().cpu() * patch["weight"]
-        overlap += 2 * float((mask * patch["nodules"]).sum())
-        total += float((mask + patch["nodules"]).sum())
+        counts = patch.get("mask_weight", patch["weight"])
+        mask = (answer.mask[0] > 0).float().cpu() * counts
+        nodules = patch["nodules"] * counts if "mask_weight" in patch else patch["nodules"]
+        overlap += 2 * float((mask * nodules).sum())
+        total += float((mask + nodules).sum())
+        outlined |= bool(nodules.any())
         true = (patch["heat"][0] == 1).nonzero()
         centres += len(true)
         diameters = patch["log_diameter"][0].exp()
@@ -113,9 +123,10 @@ def figures(network: nn.Module, held: Sequence[dict[str, torch.Tensor]], place: 
             elif weight[tuple(slice(HEAT_STRIDE * n, HEAT_STRIDE * (n + 1)) for n in peak)].min() > 0:
                 marks.append((score, False))
     precision = _average_precision(marks, centres)
-    dice = overlap / max(total, 1.0)
+    dice = overlap / max(total, 1.0) if outlined else float("nan")
     error = float(np.mean(errors)) if errors else float("nan")
-    return {"score": (precision + dice) / 2, "average precision": precision, "dice": dice, "log diameter error": error}
+    score = (precision + dice) / 2 if outlined else precision
+    return {"score": score, "average precision": precision, "dice": dice, "log diameter error": error}
 
 
 def peaks(heat: torch.Tensor, least: float = 0.02) -> list[tuple[float, tuple[int, int, int]]]:
