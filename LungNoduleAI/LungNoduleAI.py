@@ -168,13 +168,13 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic):
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
         dependencies.require(requirements())
-        from LungNoduleAILib.analysis import BASELINE, analyze  # from here on torch is needed
+        from LungNoduleAILib.analysis import NODULES, analyze  # from here on torch is needed
         from LungNoduleAILib.scene import show_findings
         from SegmentationAILib.scene import scene_batch, volume_from_node
 
         if "maximumNodules" in options:
             options["max_nodules"] = options.pop("maximumNodules")
-        findings = analyze(volume_from_node(volumeNode), Task(BASELINE, options, device), progress or Progress())
+        findings = analyze(volume_from_node(volumeNode), Task(NODULES, options, device), progress or Progress())
         if not slicer.mrmlScene.IsNodePresent(volumeNode):
             raise Cancelled
         slicer.mrmlScene.SaveStateForUndo()

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from LungNoduleAILib.detection import detect
+from LungNoduleAILib import baseline, detection
 from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.checks import check_ct
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
+from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.organs import segment_lungs
 from SegmentationAILib.volume import Volume
 
+NODULES = "nodules"
 BASELINE = "nodules-baseline"
+DETECTORS = {NODULES: detection.detect, BASELINE: baseline.detect}
 
 # Shares of the run's time, for the progress bar.
-_LUNGS_END = 0.45
+_LUNGS_END = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +42,23 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
 
     Args:
         volume: chest CT, HU.
-        task: device and options; ``threshold`` and ``max_nodules`` are passed to the detector.
+        task: detector, one of ``DETECTORS``, device and options; ``threshold`` and ``max_nodules`` are
+            passed to the detector.
         progress: told of each stage; its token cancels the run.
 
     Raises:
-        InputError: the volume is not a chest CT that can be read; raised before any work where the
-            voxels alone tell.
+        InputError: the volume is not a chest CT that can be read, or there is no such detector; raised
+            before any work where the voxels alone tell.
         Cancelled: the user cancelled.
     """
-    task = task or Task(BASELINE)
+    task = task or Task(NODULES)
     progress = progress or Progress()
     progress(0.0, "Checking the CT")
     check_ct(volume)
+    if task.model not in DETECTORS:
+        raise InputError(f"There is no nodule detector '{task.model}'; choose one of: {', '.join(DETECTORS)}.")
     lungs = segment_lungs(volume, device=task.device, progress=progress.part(0.02, _LUNGS_END))
+    detect = DETECTORS[task.model]
     nodules = detect(volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, 1.0), **task.options)
     progress(1.0, "Done")
     return Findings(lungs, tuple(nodules), task)

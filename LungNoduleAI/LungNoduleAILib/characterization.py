@@ -10,8 +10,10 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist, squareform
 
-from LungNoduleAILib.nodule import Measurements, NoduleMask
+from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
+from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.preprocess import resample
+from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 
 SPACING_MM = 1.0
@@ -151,6 +153,48 @@ def measure(mask: NoduleMask, hu: NDArray[np.float32]) -> Measurements:
     inner = ndimage.binary_erosion(wholly) if ndimage.binary_erosion(wholly).sum() >= 8 else wholly
     mean_hu = float(hu[inner].mean()) if inner.any() else float(np.average(hu, weights=np.maximum(occupancy, 1e-6)))
     return Measurements(volume, long_axis, short_axis, mean_hu)
+
+
+def nodule_of(
+    volume: Volume, lungs: LabelMap, mask: NoduleMask, number: int, diameter_mm: float, score: float
+) -> Nodule:
+    """A detector's finding with its measurements, which are taken on the CT itself.
+
+    Args:
+        volume: CT, HU.
+        lungs: right and left lung on the volume's grid.
+        mask: of the nodule.
+        number: its id.
+        diameter_mm: as the detector saw it.
+        score: 0…1.
+    """
+    hu = resample(volume.array, volume.grid, mask.grid, mode="area", fill=_LUNG_HU)
+    weights = mask.occupancy / mask.occupancy.sum()
+    centre_kji = [
+        float((np.arange(n) * weights.sum(axis=axes)).sum())
+        for n, axes in zip(weights.shape, ((1, 2), (0, 2), (0, 1)), strict=True)
+    ]
+    return Nodule(
+        id=number,
+        centre_ras=tuple(float(x) for x in mask.grid.ras(centre_kji[::-1])),
+        diameter_mm=diameter_mm,
+        score=score,
+        lung=_side(mask, lungs),
+        mask=mask,
+        measurements=measure(mask, hu),
+    )
+
+
+def _side(mask: NoduleMask, lungs: LabelMap) -> str:
+    """The lung that holds most of the nodule; "" where neither does."""
+    labels = resample(lungs.array, lungs.grid, mask.grid, mode="nearest")[mask.occupancy >= 0.5]
+    counts = {
+        name: np.count_nonzero(labels == value)
+        for name, structure in (("right", RIGHT_LUNG), ("left", LEFT_LUNG))
+        for value, held in lungs.structures.items()
+        if held == structure
+    }
+    return max(counts, key=counts.get) if any(counts.values()) else ""
 
 
 def _component_at(mask: NDArray, distance: NDArray) -> NDArray[np.bool_]:

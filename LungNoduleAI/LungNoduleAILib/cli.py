@@ -1,4 +1,4 @@
-"""The command ``thoraxai``: nodules of a CT file without Slicer, a detector's evaluation, and the system check."""
+"""The command ``thoraxai``: nodules of a CT without Slicer, a detector's evaluation, training, the system check."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from LungNoduleAILib.cli_train import train
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED
 from SegmentationAILib import __version__
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
 
-EXIT_CHECK_FAILED = 1
-EXIT_BAD_INPUT = 2
 _LABEL_WIDTH = 24
 
 
@@ -33,7 +33,7 @@ def doctor() -> None:
     page = report()
     click.echo(page.to_text(), nl=False)
     if page.failed:
-        sys.exit(EXIT_CHECK_FAILED)
+        sys.exit(EXIT_FAILED)
 
 
 @main.command()
@@ -76,6 +76,9 @@ def evaluate(candidates: Path, references: Path, output: Path, excluded: Path | 
         sys.exit(EXIT_BAD_INPUT)
 
 
+main.add_command(train)
+
+
 def _evaluate(candidates: Path, references: Path, output: Path, excluded: Path | None, series: Path | None) -> str:
     """The table as text; the files are written."""
     from LungNoduleAILib.evaluation import froc_report, luna16  # imports matplotlib
@@ -91,7 +94,7 @@ def _evaluate(candidates: Path, references: Path, output: Path, excluded: Path |
 
 def _detect(source: Path, output: Path, options: dict[str, float], device: str, progress: Progress) -> int:
     """The number of nodules written to the folder; made in full before anything is written."""
-    from LungNoduleAILib.analysis import BASELINE, analyze  # imports torch, which takes seconds
+    from LungNoduleAILib.analysis import NODULES, analyze  # imports torch, which takes seconds
     from LungNoduleAILib.layers import merged
     from LungNoduleAILib.report.table import write_csv
     from SegmentationAILib.files import check_writable, load, save
@@ -99,7 +102,7 @@ def _detect(source: Path, output: Path, options: dict[str, float], device: str, 
     check_writable(output)
     progress(0.0, "Reading")
     volume = load(source)
-    findings = analyze(volume, Task(BASELINE, options, device), progress.part(0.05, 0.95))
+    findings = analyze(volume, Task(NODULES, options, device), progress.part(0.05, 0.95))
     progress(0.95, "Writing")
     output.mkdir(parents=True, exist_ok=True)
     save(merged(findings.lungs, findings.nodules), output / "labels.nrrd")

@@ -12,7 +12,7 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 
-from LungNoduleAILib.analysis import BASELINE, Findings
+from LungNoduleAILib.analysis import NODULES, Findings
 from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.labels import LabelMap
@@ -46,7 +46,7 @@ def findings_in(volume: Volume, scores: tuple[float, ...] = SCORES) -> Findings:
         nodule(index, centre, diameter, score)
         for index, (centre, diameter, score) in enumerate(zip(CENTRES, DIAMETERS, scores, strict=False), start=1)
     )
-    return Findings(lungs, nodules, Task(BASELINE))
+    return Findings(lungs, nodules, Task(NODULES))
 
 
 def nodule(index: int, centre: tuple[float, float, float], diameter: float, score: float) -> Nodule:

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from host.picture import LEVEL_HU, WINDOW_HU, draw
-from LungNoduleAILib.analysis import BASELINE, Findings, analyze
+from LungNoduleAILib.analysis import NODULES, Findings, analyze
 from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.report.table import write_csv
 from SegmentationAILib.engine.progress import Progress
@@ -67,7 +67,7 @@ def run(source: Path, output: Path, device: str, *, opengl: bool) -> None:
     for note in volume.notes:
         click.echo(f"Note: {note}")
     with watch.stage("analyse"):
-        findings = analyse_with_bar(volume, Task(BASELINE, device=device))
+        findings = analyse_with_bar(volume, Task(NODULES, device=device))
     output.mkdir(parents=True, exist_ok=True)
     with watch.stage("scene"):
         files = write_scene(volume, findings, output, watch, opengl=opengl)

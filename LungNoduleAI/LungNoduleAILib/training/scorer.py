@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import minimize
 
+from LungNoduleAILib.baseline import outlined_candidates
 from LungNoduleAILib.candidates import find_blobs
 from LungNoduleAILib.characterization import delineate
-from LungNoduleAILib.detection import outlined_candidates, search_space
 from LungNoduleAILib.scoring import FEATURES, LogisticModel, features
+from LungNoduleAILib.search import search_space
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.files import load
 from SegmentationAILib.organs import segment_lungs

@@ -1,0 +1,182 @@
+"""Volume -> centre heat map -> nodules: the built-in network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from LungNoduleAILib.characterization import delineate, nodule_of
+from LungNoduleAILib.heat import HeatMap, heat_map
+from LungNoduleAILib.network import HEAT_STRIDE, SPACING_MM, NoduleNetwork, Widths
+from LungNoduleAILib.nodule import Nodule, NoduleMask
+from LungNoduleAILib.search import SearchSpace, search_space
+from SegmentationAILib.engine.model_folder import read_model
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.resources import resource
+from SegmentationAILib.volume import Volume
+
+MODEL = "Models/nodules"
+THRESHOLD = 0.5
+MAX_NODULES = 50
+# Peaks lower than this are noise of the network.
+LEAST_HEAT = 0.02
+_SEARCH_END = 0.8
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """A peak's height to the share of such marks that are nodules: 1 / (1 + exp(-(slope · logit + offset))).
+
+    Platt, 1999; the figures come with the weights.
+    """
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+    def score(self, heat: float) -> float:
+        clipped = min(max(heat, 1e-6), 1 - 1e-6)
+        return float(1 / (1 + np.exp(-(self.slope * np.log(clipped / (1 - clipped)) + self.offset))))
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A network and the scale of its scores."""
+
+    network: NoduleNetwork
+    scale: ScoreScale
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A maximum of the heat map.
+
+    Attributes:
+        kji: voxel of the search space, at half voxels.
+        heat: 0…1.
+        diameter_mm: as the network sees it there.
+    """
+
+    kji: tuple[float, float, float]
+    heat: float
+    diameter_mm: float
+
+
+@cache
+def built_in() -> Detector:
+    """The detector that comes with the extension.
+
+    Raises:
+        InputError: its files are missing or damaged.
+    """
+    weights = resource(f"{MODEL}.safetensors")
+    if weights is None:
+        raise InputError("The built-in nodule model is missing from this installation; install ThoraxAI again.")
+    return read_detector(weights)
+
+
+def read_detector(path: Path) -> Detector:
+    """A detector from its files, such as a fine-tuned one.
+
+    Args:
+        path: stem, folder or either file, as ``read_model`` takes it.
+
+    Raises:
+        InputError: as ``read_model``.
+    """
+    model = read_model(path, "nodule")
+    network = NoduleNetwork(Widths(**model.card.configuration))
+    model.load_into(network)
+    scale = model.card.training.get("score_scale", {})
+    return Detector(network.eval(), ScoreScale(**scale))
+
+
+def detect(
+    volume: Volume,
+    lungs: LabelMap,
+    *,
+    device: str = "auto",
+    threshold: float = THRESHOLD,
+    max_nodules: int = MAX_NODULES,
+    progress: Progress | None = None,
+    detector: Detector | None = None,
+) -> list[Nodule]:
+    """Find, outline and measure nodules of 3 to 30 mm.
+
+    Args:
+        volume: chest CT, HU.
+        lungs: right and left lung on the volume's grid.
+        device: where the network runs.
+        threshold: lowest score, 0…1.
+        max_nodules: the best so many are returned.
+        progress: told of each stage; its token cancels.
+        detector: another than the built-in one.
+
+    Returns:
+        In order of falling score, with ids 1…n.
+
+    Raises:
+        InputError: there is no such device, or the built-in model is missing.
+        Cancelled: the user cancelled.
+    """
+    progress = progress or Progress()
+    detector = detector or built_in()
+    progress(0.0, "Preparing the search")
+    space = search_space(volume, lungs, device)
+    found = heat_map(detector.network, space, device, progress.part(0.05, _SEARCH_END))
+    nodules: list[Nodule] = []
+    taken = np.zeros(space.grid.shape, dtype=bool)
+    for peak in peaks(found):
+        score = detector.scale.score(peak.heat)
+        if score < threshold or len(nodules) == max_nodules:
+            break
+        progress(_SEARCH_END + (1 - _SEARCH_END) * len(nodules) / max_nodules, "Outlining nodules")
+        window, occupancy = outline(found, space, peak)
+        inside = occupancy >= 0.5
+        if not inside.any() or taken[window][inside].mean() > 0.2:
+            continue
+        taken[window] |= inside
+        mask = NoduleMask(occupancy, space.grid.crop([side.start for side in window], occupancy.shape))
+        nodules.append(nodule_of(volume, lungs, mask, len(nodules) + 1, peak.diameter_mm, score))
+    progress(1.0, "Nodules done")
+    return nodules
+
+
+def peaks(found: HeatMap, least: float = LEAST_HEAT) -> list[Peak]:
+    """Maxima of the heat map in order of falling height; none lies within another, higher one's radius."""
+    highest = found.centre == ndimage.maximum_filter(found.centre, 3)
+    places = np.argwhere(highest & (found.centre >= least))
+    heats = found.centre[tuple(places.T)]
+    kept: list[Peak] = []
+    for at in places[np.lexsort((*places.T[::-1], -heats))]:
+        centre = HEAT_STRIDE * at + (HEAT_STRIDE - 1) / 2
+        if any(np.linalg.norm(centre - one.kji) * SPACING_MM < max(one.diameter_mm / 2, 3.0) for one in kept):
+            continue
+        kept.append(
+            Peak(tuple(map(float, centre)), float(found.centre[tuple(at)]), float(found.diameter_mm[tuple(at)]))
+        )
+    return kept
+
+
+def outline(found: HeatMap, space: SearchSpace, peak: Peak) -> tuple[tuple[slice, slice, slice], NDArray[np.float32]]:
+    """Window of the search space around a peak, and how much of each of its voxels is the nodule."""
+    reach = int(np.ceil(0.9 * peak.diameter_mm + 8.0) / SPACING_MM)
+    centre = tuple(int(c) for c in peak.kji)
+    window = tuple(slice(max(0, c - reach), min(n, c + reach + 1)) for c, n in zip(centre, space.hu.shape, strict=True))
+    middle = tuple(c - side.start for c, side in zip(centre, window, strict=True))
+    share = found.mask[window]
+    labels, _ = ndimage.label(share >= 0.5)
+    near = tuple(slice(max(0, c - 1), c + 3) for c in middle)
+    hit = labels[near][labels[near] > 0]
+    if hit.size == 0:
+        return window, delineate(space.hu[window], middle, peak.diameter_mm, space.lungs[window]).occupancy
+    own = labels == np.bincount(hit).argmax()
+    # The edge's voxels are partly nodule; beyond one voxel another nodule may begin.
+    edge = ndimage.binary_dilation(own) & (labels == 0)
+    return window, np.where(own | edge, share, 0.0).astype(np.float32)

@@ -1,0 +1,57 @@
+"""The part of a chest CT in which nodules are sought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from LungNoduleAILib.characterization import SPACING_MM
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.preprocess import resample
+from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
+from SegmentationAILib.volume import Grid, Volume
+
+AIR_HU = -1000.0
+# Tissue around the lungs that a nodule at the pleura is told from.
+_MARGIN_MM = 12
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSpace:
+    """The lungs' box at 1 mm.
+
+    Attributes:
+        hu: float32 [k, j, i].
+        lungs: bool [k, j, i].
+        grid: the voxels' place.
+    """
+
+    hu: NDArray[np.float32]
+    lungs: NDArray[np.bool_]
+    grid: Grid
+
+
+def search_space(volume: Volume, lungs: LabelMap, device: str = "auto") -> SearchSpace:
+    """The part of the CT around the lungs, at 1 mm, along the axes nearest to L, P and S."""
+    whole = volume.grid.canonical().with_spacing(SPACING_MM)
+    tissue = sum(lungs.mask(structure).astype(np.uint8) for structure in (RIGHT_LUNG, LEFT_LUNG))
+    box = ndimage.find_objects(resample(tissue, volume.grid, whole, mode="nearest"))[0]
+    start = [max(0, side.start - _MARGIN_MM) for side in box]
+    stop = [min(n, side.stop + _MARGIN_MM) for side, n in zip(box, whole.shape, strict=True)]
+    grid = whole.crop(start, tuple(b - a for a, b in zip(start, stop, strict=True)))
+    hu = resample(volume.array, volume.grid, grid, mode="area", fill=AIR_HU, device=device)
+    inside = resample(tissue, volume.grid, grid, device=device) > 0.5
+    return SearchSpace(np.asarray(hu, dtype=np.float32), inside, grid)
+
+
+def with_surface(lungs: NDArray[np.bool_], blocks: int) -> NDArray[np.bool_]:
+    """The lungs and so many 2 mm blocks around them, bool [k/2, j/2, i/2]; a block holds 2×2×2 voxels."""
+    coarse = F.max_pool3d(torch.from_numpy(lungs)[None, None].float(), 2, ceil_mode=True)
+    for _ in range(blocks):
+        coarse = F.max_pool3d(coarse, 3, stride=1, padding=1)
+    return coarse[0, 0].numpy() > 0
