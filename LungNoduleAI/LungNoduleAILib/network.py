@@ -14,7 +14,8 @@ SPACING_MM = 1.0
 HEAT_STRIDE = 2
 # The coarsest features; tiles are a multiple of it.
 STRIDE = 16
-_HU_RANGE = (-1000.0, 400.0)
+# What lies beyond looks the same to the network.
+HU_RANGE = (-1000.0, 400.0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Answer:
 
 def normalized(hu: NDArray | torch.Tensor) -> NDArray | torch.Tensor:
     """HU to what the network reads: -1000…400 HU become -1…1."""
-    low, high = _HU_RANGE
+    low, high = HU_RANGE
     clip = torch.clamp if isinstance(hu, torch.Tensor) else np.clip
     return (clip(hu, low, high) - low) * (2.0 / (high - low)) - 1.0
 

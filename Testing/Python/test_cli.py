@@ -38,7 +38,7 @@ def test_doctor_fails_where_something_is_missing(run, monkeypatch):
     page = SystemReport((Line(Status.FAIL, "PyTorch", "not installed", "install it"),))
     monkeypatch.setattr(system_check, "report", lambda: page)
     result = run("doctor")
-    assert result.exit_code == cli.EXIT_CHECK_FAILED
+    assert result.exit_code == cli.EXIT_FAILED
     assert result.output == page.to_text()
 
 

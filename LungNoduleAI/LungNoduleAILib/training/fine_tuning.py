@@ -41,7 +41,6 @@ def fine_tune(
     start: Model | None = None,
     freeze_encoder: bool = False,
     blended: bool = True,
-    widths: Widths | None = None,
     report: Report | None = None,
 ) -> Fitted:
     """Fit to nodules where they are and, if ``blended``, to the scans' own and made-up ones put elsewhere.
@@ -54,7 +53,6 @@ def fine_tune(
         start: the model to go on from; a new network if not given.
         freeze_encoder: keep the layers on the way down as they are.
         blended: whether nodules are put in.
-        widths: of a new network.
         report: told of each validation.
 
     Raises:
@@ -65,8 +63,6 @@ def fine_tune(
     if start is not None:
         network = NoduleNetwork(Widths(**start.card.configuration))
         start.load_into(network)
-    elif widths is not None:
-        network = NoduleNetwork(widths)
     crops = own_crops(scans.train) if blended else ()
     patches = NodulePatches(scans.train, crops, (), recipe.seed, at_nodules=_AT_NODULES, blended=blended)
     other = NodulePatches(scans.validation, (), (), _VALIDATION_SEED, at_nodules=_AT_NODULES, blended=False)

@@ -83,7 +83,7 @@ def read_user_scans(folder: Path, cache: Path) -> UserScans:
             f"'{cases[0].name}'; name the files, or the rows, alike."
         )
     prepared = {case.name: _read(case, listed, cache) for case in cases}
-    split = split_by_patient(cases, {name for name, one in prepared.items() if _has_nodules(one)})
+    split = split_by_patient(cases, {name for name, one in prepared.items() if count_nodules(one)})
     return UserScans(
         tuple(prepared[case.name] for case in split.train),
         tuple(prepared[case.name] for case in split.validation),
@@ -108,8 +108,9 @@ def own_crops(backgrounds: Sequence[Background]) -> list[NoduleCrop]:
     return crops
 
 
-def _has_nodules(background: Background) -> bool:
-    return bool(background.nodules.any())
+def count_nodules(background: Background) -> int:
+    """How many of the scan's nodules are in or near its lungs, and of 3 mm or more."""
+    return len(np.unique(background.nodules[background.nodules > 0]))
 
 
 def _listed(path: Path) -> list[tuple[str, Reference]] | None:

@@ -133,23 +133,31 @@ def _label_case(folder: Path) -> LabelCase:
     table = np.zeros(256, dtype=np.uint8)
     for name, entry in named.items():
         table[entry["label"]] = STRUCTURES.index(name)
-    grid = _working_grid(volume)
+    grid = working_grid(volume)
     return label_case(folder.name, table[resample(volume.array.astype(np.uint8), volume.grid, grid, mode="nearest")])
 
 
-def _unlabelled(path: Path, name: str) -> ScanCase:
-    volume = load(path)
-    grid = _working_grid(volume)
+def unlabelled_case(volume: Volume, name: str) -> ScanCase:
+    """A CT with what classical segmentation is sure of, on ``working_grid(volume)``.
+
+    Raises:
+        InputError: the CT does not show the lungs.
+    """
+    grid = working_grid(volume)
     hu = resample(volume.array, volume.grid, grid, mode="area", fill=_AIR_HU)
-    classes = anchors(hu, _lungs(volume, grid), SPACING_MM)
+    return ScanCase(name, _rounded(hu), anchors(hu, _lungs(volume, grid), SPACING_MM))
+
+
+def _unlabelled(path: Path, name: str) -> ScanCase:
+    case = unlabelled_case(load(path), name)
     if name in _OPAQUE:
-        classes[classes == SOFT] = UNKNOWN
-    return ScanCase(name, _rounded(hu), classes)
+        case.classes[case.classes == SOFT] = UNKNOWN
+    return case
 
 
 def _labelled(folder: Path) -> ScanCase:
     volume, labels = load(folder / "ct.nii.gz"), load(folder / "seg.nii.gz")
-    grid = _working_grid(volume)
+    grid = working_grid(volume)
     hu = resample(volume.array, volume.grid, grid, mode="area", fill=_AIR_HU)
     structures = resample(labels.array.astype(np.uint8), labels.grid, grid, mode="nearest")
     classes = class_table()[structures]
@@ -159,7 +167,7 @@ def _labelled(folder: Path) -> ScanCase:
 
 def _partly_labelled(data: Path) -> ScanCase:
     volume = load((data / PARTLY_LABELLED[AORTA]).with_name("ct.nii.gz"))
-    grid = _working_grid(volume)
+    grid = working_grid(volume)
     hu = resample(volume.array, volume.grid, grid, mode="area", fill=_AIR_HU)
     classes = anchors(hu, _lungs(_walled(volume), grid), SPACING_MM)
     for value, file in PARTLY_LABELLED.items():
@@ -185,7 +193,8 @@ def _walled(volume: Volume) -> Volume:
     return Volume(array, volume.grid.crop((0, -_WALL_VOXELS, -_WALL_VOXELS), array.shape), volume.name)
 
 
-def _working_grid(volume: Volume) -> Grid:
+def working_grid(volume: Volume) -> Grid:
+    """Voxels of ``SPACING_MM`` over the volume; i, j, k to left, posterior, superior."""
     return volume.grid.canonical().with_spacing(SPACING_MM)
 
 

@@ -28,6 +28,8 @@ CLASS_NAMES = (
     "stomach",
     "vena_cava",
 )
+# None of the classes that the scan's reader drew; which those are goes with the label.
+REST = 253
 # Inside the body and neither lung, airway nor bone: any of SOFT_CLASSES.
 SOFT = 254
 # Nothing is known.

@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch.utils.data import Dataset
 
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.organ_network import HU_RANGE
 from SegmentationAILib.training.ct_scanner import AIR_HU, scanned
 from SegmentationAILib.training.organ_cases import SPACING_MM, Case, LabelCase
 from SegmentationAILib.training.organ_classes import (
@@ -29,7 +30,6 @@ _SCALE = (0.75, 1.3)
 _ROTATION_DEG = 15.0
 # Deviation of the elastic field in mm, and voxels between its control points: broad and local.
 _ELASTIC = ((10.0, 45.0), (3.5, 18.0))
-_MIRRORED = 0.3
 _SYNTHETIC = 0.65
 _CUT_FIELD = 0.15
 _PLACES_PER_CLASS = 4000
@@ -41,7 +41,7 @@ _FROM_ENDS = 28
 
 def network_input(hu: torch.Tensor) -> torch.Tensor:
     """HU on the scale that the network is fed: ±2 at ±1000 HU."""
-    return hu.clamp(-1000.0, 1000.0) / 500.0
+    return hu.clamp(*HU_RANGE) / 500.0
 
 
 class OrganPatches(Dataset):
@@ -57,6 +57,8 @@ class OrganPatches(Dataset):
         keep_soft: keep ``SOFT``, for a loss that knows it (tissue that is neither lung, airway nor
             bone); otherwise it becomes ``UNKNOWN``.
         synthetic_share: share of patches from label maps, where there are also CTs.
+        mirrored_share: share of patches whose left and right change places, labels too; none by
+            default, since the side of heart, liver and arch is how the lungs are told apart.
 
     Raises:
         InputError: there is no case.
@@ -71,6 +73,7 @@ class OrganPatches(Dataset):
         shape: tuple[int, int, int] = PATCH,
         keep_soft: bool = False,
         synthetic_share: float = _SYNTHETIC,
+        mirrored_share: float = 0.0,
     ) -> None:
         if not cases:
             raise InputError("There is nothing to learn from; give at least one label map or CT.")
@@ -78,6 +81,7 @@ class OrganPatches(Dataset):
         self.seed = seed
         self.device = torch.device(device)
         self.keep_soft = keep_soft
+        self._mirrored_share = mirrored_share
         self._cases = [_Sampled(case, self.device) for case in cases]
         weights = np.array([case.weight for case in self._cases])
         synthetic = np.array([case.synthetic for case in self._cases])
@@ -90,7 +94,7 @@ class OrganPatches(Dataset):
         """``image`` float32 [1, k, j, i] as ``network_input`` scales it; ``label`` uint8 [k, j, i]."""
         random = Randomness(self.seed, index, self.device)
         case = self._cases[int(random.draw.choice(len(self._cases), p=self._weights))]
-        mirrored = random.chance(_MIRRORED)
+        mirrored = random.chance(self._mirrored_share)
         places = _places(self.shape, case.centre(random), mirrored, random)
         hu, classes = case.drawn(places, random)
         if random.chance(_CUT_FIELD):
