@@ -23,6 +23,11 @@ class OrganWidths:
     features: tuple[int, ...] = (24, 48, 96, 160)
 
 
+def network_input(hu: torch.Tensor) -> torch.Tensor:
+    """HU on the scale that the network is fed: ±2 at ±1000 HU."""
+    return hu.clamp(*HU_RANGE) / 500.0
+
+
 class OrganNetwork(nn.Module):
     """U-Net (Ronneberger et al., MICCAI 2015) with residual blocks, all of it at 4 mm and coarser.
 

@@ -65,6 +65,23 @@ AIRWAY = Structure(
 )
 
 
+def _organ(name: str, code: str, meaning: str, rgb: tuple[int, int, int], tg263: str) -> Structure:
+    colour = (rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
+    return Structure(name, ANATOMICAL_STRUCTURE, Code(code, "SCT", meaning), colour, tg263=tg263)
+
+
+HEART = _organ("heart", "80891009", "Heart", (206, 110, 84), "Heart")
+AORTA = _organ("aorta", "15825003", "Aorta", (224, 97, 76), "A_Aorta")
+OESOPHAGUS = _organ("oesophagus", "32849002", "Esophagus", (211, 171, 143), "Esophagus")
+SPINAL_CORD = _organ("spinal cord", "2748008", "Spinal cord", (244, 214, 49), "SpinalCord")
+BONE = _organ("bone", "272673000", "Bone", (241, 214, 145), "Bone")
+LIVER = _organ("liver", "10200004", "Liver", (221, 130, 101), "Liver")
+SPLEEN = _organ("spleen", "78961009", "Spleen", (157, 108, 162), "Spleen")
+KIDNEYS = _organ("kidneys", "64033007", "Kidney", (185, 102, 83), "Kidneys")
+STOMACH = _organ("stomach", "69695003", "Stomach", (216, 132, 105), "Stomach")
+VENA_CAVA = _organ("vena cava", "181367001", "Vena cava", (0, 151, 206), "V_Venacava")
+
+
 def lung_nodule(name: str, colour: tuple[float, float, float], laterality: Code | None = None) -> Structure:
     """A nodule in a lung; ``laterality`` is LEFT, RIGHT or None where it is not known."""
     return Structure(

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch.utils.data import Dataset
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.organ_network import HU_RANGE
+from SegmentationAILib.organ_network import network_input
 from SegmentationAILib.training.ct_scanner import AIR_HU, scanned
 from SegmentationAILib.training.organ_cases import SPACING_MM, Case, LabelCase
 from SegmentationAILib.training.organ_classes import (
@@ -37,11 +37,6 @@ _PLACES_PER_CLASS = 4000
 _BELOW_LUNGS = 30
 # Patches are centred no nearer to the first and last slice, where the case is long enough.
 _FROM_ENDS = 28
-
-
-def network_input(hu: torch.Tensor) -> torch.Tensor:
-    """HU on the scale that the network is fed: ±2 at ±1000 HU."""
-    return hu.clamp(*HU_RANGE) / 500.0
 
 
 class OrganPatches(Dataset):
