@@ -67,13 +67,14 @@ def read_crops(folder: Path) -> list[NoduleCrop]:
         name = f"{row['patient_id']}_R_{row['nodule_id']}"
         image, mask = (folder / part / f"{name}.nii.gz" for part in ("image", "mask"))
         if image.exists() and mask.exists():
-            crops.append(_crop(name, row, load(image), load(mask)))
+            crops.append(make_crop(name, row["patient_id"], int(row["Texture_value"]), load(image), load(mask)))
     if not crops:
         raise InputError(f"No nodule that {table} names has its files in {folder}.")
     return crops
 
 
-def _crop(name: str, row: dict[str, str], image: Volume, mask: Volume) -> NoduleCrop:
+def make_crop(name: str, patient: str, texture: int, image: Volume, mask: Volume) -> NoduleCrop:
+    """A nodule from a box of a CT and the outline in it, on one grid; the outline may touch the box's ends."""
     kept = mask.array > 0
     # The box ends where the outline ends along z: one more slice on each side closes it.
     padded = np.pad(kept, 1)
@@ -90,11 +91,11 @@ def _crop(name: str, row: dict[str, str], image: Volume, mask: Volume) -> Nodule
     volume = float(np.count_nonzero(kept)) * mask.grid.voxel_volume
     return NoduleCrop(
         name=name,
-        patient=row["patient_id"],
+        patient=patient,
         hu=np.asarray(hu, dtype=np.float32),
         distance=np.asarray(distance, dtype=np.float32),
         diameter_mm=float(np.cbrt(6 * volume / np.pi)),
-        texture=int(row["Texture_value"]),
+        texture=texture,
         slice_mm=float(step[0]),
     )
 
