@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +72,11 @@ def network_finder(detector: Detector) -> Finder:
     def find(space: SearchSpace) -> list[Mark]:
         found = heat_map(detector.network, space, "auto", Progress())
         return [
-            Mark(peak.kji, detector.scale.score(peak.heat), lambda peak=peak: _placed(*outline(found, space, peak), space))
+            Mark(
+                peak.kji,
+                detector.scale.score(peak.heat),
+                lambda peak=peak: _placed(*outline(found, space, peak), space),
+            )
             for peak in peaks(found)
         ]
 
@@ -130,7 +133,9 @@ def in_place(cubes: Sequence[NoduleCube]) -> Iterator[Case]:
     """Nodules in their own surroundings, with what a threshold calls lung."""
     for cube in cubes:
         hu = np.maximum(cube.hu, AIR_HU)
-        lungs = ndimage.binary_closing(ndimage.gaussian_filter(hu, 1.5) < -500, iterations=3, border_value=0) | cube.mask
+        lungs = (
+            ndimage.binary_closing(ndimage.gaussian_filter(hu, 1.5) < -500, iterations=3, border_value=0) | cube.mask
+        )
         yield Case(cube.name, cube.scan, "", SearchSpace(hu, lungs, box_grid(hu.shape)), cube.mask)
 
 
@@ -157,5 +162,3 @@ def _placed(window: tuple[slice, ...], occupancy: NDArray, space: SearchSpace) -
     mask = np.zeros(space.hu.shape, dtype=bool)
     mask[window] = occupancy >= 0.5
     return mask
-
-

@@ -92,7 +92,9 @@ def sensitivity_table(rows: Sequence[Row], false_scores: Sequence[Sequence[float
         table[group] = {
             "nodules": len(members),
             "rates": list(RATES),
-            "sensitivity": [asdict(one) if hasattr(one, "__dataclass_fields__") else list(one) for one in result.sensitivity],
+            "sensitivity": [
+                asdict(one) if hasattr(one, "__dataclass_fields__") else list(one) for one in result.sensitivity
+            ],
             "mean": asdict(result.mean) if hasattr(result.mean, "__dataclass_fields__") else list(result.mean),
             "dice mean": float(np.mean(overlaps)) if overlaps else None,
             "dice median": float(np.median(overlaps)) if overlaps else None,
@@ -162,7 +164,9 @@ def main(data: Path, out: Path, model: Path | None, limit: int | None, baseline:
         for setting in held:
             for group, line in report["detectors"][name][setting].items():
                 at = ["{:.2f}".format(s["value"] if isinstance(s, dict) else s[0]) for s in line["sensitivity"]]
-                click.echo(f"{name:9s} {setting:9s} {group:13s} n={line['nodules']:4d} {' '.join(at)} dice {line['dice mean']}")
+                click.echo(
+                    f"{name:9s} {setting:9s} {group:13s} n={line['nodules']:4d} {' '.join(at)} dice {line['dice mean']}"
+                )
         click.echo(f"{name} ECE {report['detectors'][name]['calibration']['ece']:.3f}")
     report["rows"] = [asdict(row) for row in rows]
     (out / "nodules.json").write_text(json.dumps(report, indent=1))
@@ -173,7 +177,7 @@ def _crops(data: Path, out: Path) -> list:
     kept = out / "crops.pickle"
     if not kept.exists():
         kept.write_bytes(pickle.dumps(read_crops(data / "lidc-vois")))
-    return pickle.loads(kept.read_bytes())  # noqa: S301 - this program wrote it
+    return pickle.loads(kept.read_bytes())
 
 
 if __name__ == "__main__":
