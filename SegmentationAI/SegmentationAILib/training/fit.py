@@ -227,7 +227,7 @@ class _Run:
             return
         try:
             state = torch.load(self.path, map_location=place, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
             raise InputError(f"The checkpoint '{self.path}' is damaged; choose an empty folder.") from error
         held, asked = json.loads(state["recipe"]), asdict(self.recipe)
         # How many processes make the patches changes nothing that is learnt.
