@@ -39,7 +39,8 @@ from LungNoduleAILib.training.rating_loop import train
 # Malignancy that is neither suspicious nor unlikely.
 UNSURE = 3
 EPOCHS = 10
-NETWORKS = 3
+# As in each fold, so that the figures are of what ships.
+NETWORKS = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +146,23 @@ def write_networks(networks: Sequence[RatingNetwork], path: Path) -> None:
     save_file(weights, path)
 
 
+def write_description(path: Path, examples: Examples, epochs: int, seed: int, count: int) -> None:
+    """What the weights at ``path`` are and how they were made, as JSON beside them."""
+    about = {
+        "weights": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "networks": count,
+        "ratings": RATINGS,
+        "numbers": FEATURES,
+        "trained_on": "LIDC-IDRI, CC BY 3.0, doi 10.7937/K9/TCIA.2015.LO9QL9SX",
+        "nodules": len(examples.fold),
+        "patients": len(np.unique(examples.patient)),
+        "epochs": epochs,
+        "seed": seed,
+    }
+    path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
+
+
 @click.command()
 @click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
@@ -168,20 +186,7 @@ def main(data: Path, out: Path, seed: int, epochs: int, count: int) -> None:
     networks = [train(examples, everything, epochs, seed + 1 + n) for n in range(count)]
     path = out / "nodule-ratings.safetensors"
     write_networks(networks, path)
-    about = {
-        "weights": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "networks": count,
-        "ratings": RATINGS,
-        "numbers": FEATURES,
-        "trained_on": "LIDC-IDRI, CC BY 3.0, doi 10.7937/K9/TCIA.2015.LO9QL9SX",
-        "nodules": len(everything),
-        "patients": len(np.unique(examples.patient)),
-        "epochs": epochs,
-        "seed": seed,
-        "processor_seconds": round(time.process_time()),
-    }
-    (out / "nodule-ratings.json").write_text(json.dumps(about, indent=1) + "\n")
+    write_description(path, examples, epochs, seed, count)
     malignancy = result["network"]["readers"]["malignancy_auc"]
     click.echo(f"AUC of malignancy {malignancy['value']:.3f}, 95 % interval {malignancy['interval_95']}")
 
