@@ -29,6 +29,7 @@ from SegmentationAILib.resources import resource
 RESULT_ATTRIBUTE = "ThoraxAI.Result"
 TASK_ATTRIBUTE = "ThoraxAI.Task"
 LUNGS = "lungs"
+ORGANS = "organs"
 
 
 class SegmentationAI(ScriptedLoadableModule):
@@ -213,7 +214,7 @@ class SegmentationAIParameterNode:
     """What the user chose; saved with the scene.
 
     inputVolume - the CT to segment.
-    task - what to segment; "lungs": right lung, left lung and airway.
+    task - what to segment; "lungs": right lung, left lung and airway; "organs": organs of the chest.
     device - torch device name, or "auto".
     segmentation - the result that the panel shows.
     """
@@ -242,7 +243,8 @@ class SegmentationAIWidget(RunPanelWidget):
         self._volumesTimer.setInterval(100)
         self._volumesTimer.connect("timeout()", self.showVolumes)
         self.volumeTable = VolumeTable(self.ui.volumesTable)
-        self.ui.taskComboBox.addItem(_("Lungs and airway (built in)"), LUNGS)
+        self.ui.taskComboBox.addItem(_("Lungs and airway (built in, no network)"), LUNGS)
+        self.ui.taskComboBox.addItem(_("Organs of the chest (built-in network)"), ORGANS)
         self.ui.taskComboBox.connect("activated(int)", self.onTaskChanged)
         self.ui.segmentationSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "segmentation")
 
@@ -305,27 +307,29 @@ class SegmentationAILogic(ScriptedLoadableModuleLogic):
         """Segment a CT and add the result to the scene in one step.
 
         :param volumeNode: chest CT in HU.
-        :param task: "lungs" for right lung, left lung and airway.
+        :param task: "lungs" for right lung, left lung and airway; "organs" for the organs of the chest.
         :param device: torch device name such as "cpu" or "cuda:0", or "auto".
         :param progress: told of each stage; its token cancels the run.
         :raises InputError: the volume cannot be used, or something must be installed first.
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
-        if task != LUNGS:
-            raise InputError(f"There is no task '{task}'; choose '{LUNGS}'.")
+        if task not in (LUNGS, ORGANS):
+            raise InputError(f"There is no task '{task}'; choose '{LUNGS}' or '{ORGANS}'.")
         dependencies.require(requirements())
         from SegmentationAILib.checks import check_ct  # from here on torch is needed
+        from SegmentationAILib.organ_model import segment_organs
         from SegmentationAILib.organs import segment_lungs
         from SegmentationAILib.scene import add_segmentation, scene_batch, volume_from_node
 
         volume = volume_from_node(volumeNode)
         check_ct(volume)
-        labels = segment_lungs(volume, device=device, progress=progress or Progress())
+        segment = segment_lungs if task == LUNGS else segment_organs
+        labels = segment(volume, device=device, progress=progress or Progress())
         if not slicer.mrmlScene.IsNodePresent(volumeNode):
             raise Cancelled
         slicer.mrmlScene.SaveStateForUndo()
         with scene_batch():
-            segmentation = add_segmentation([labels], volumeNode, f"{volumeNode.GetName()} lungs")
+            segmentation = add_segmentation([labels], volumeNode, f"{volumeNode.GetName()} {task}")
             segmentation.SetAttribute(RESULT_ATTRIBUTE, "segmentation")
             segmentation.SetAttribute(TASK_ATTRIBUTE, Task(task, device=device).to_json())
         return segmentation

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_MODULE = Path(__file__).resolve().parents[1]
+_LIBRARY = Path(__file__).resolve().parent
+_MODULE = _LIBRARY.parent
 
 
 def resource(relative: str) -> Path | None:
     """The file or folder of that name in a Resources folder, or None where it was not installed.
 
     An installed extension has one Resources folder, beside the modules' files; a source tree has one
-    for each module and one at the root.
+    for each module and one at the root; a Python package has one inside the library.
     """
-    for folder in (_MODULE, _MODULE.parent):
+    for folder in (_MODULE, _MODULE.parent, _LIBRARY):
         path = folder / "Resources" / relative
         if path.exists():
             return path
