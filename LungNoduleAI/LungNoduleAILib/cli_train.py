@@ -81,7 +81,7 @@ def nodule(data: Path, out: Path, blend: bool, **options: Any) -> None:
     patient) says whose scans they are; without it, the case up to its first '_' does.
     """
     with _one_line():
-        _check(out)
+        _check(data, out, options["device"])
         from LungNoduleAILib.network import HU_RANGE, SPACING_MM
         from LungNoduleAILib.training import fine_tuning, nodules, user_scans
         from SegmentationAILib.engine.model_folder import read_model
@@ -123,7 +123,7 @@ def organs(data: Path, out: Path, **options: Any) -> None:
     without it, the case up to its first '_' does.
     """
     with _one_line():
-        _check(out)
+        _check(data, out, options["device"])
         from SegmentationAILib.engine.model_folder import read_model
         from SegmentationAILib.organ_network import HU_RANGE, SPACING_MM
         from SegmentationAILib.training import organ_fine_tuning, user_cases
@@ -162,13 +162,17 @@ def _one_line() -> Iterator[None]:
         sys.exit(EXIT_FAILED)
 
 
-def _check(out: Path) -> None:
-    """What can be known before torch, which takes seconds, is imported."""
+def _check(data: Path, out: Path, device: str) -> None:
+    """What can be known before any scan is read."""
+    from SegmentationAILib.engine.device import choose_device
     from SegmentationAILib.files import check_writable
 
     if find_spec("tensorboard") is None:
         raise InputError('Training needs TensorBoard; install it with: pip install "thoraxai[train]"')
+    if not data.is_dir():
+        raise InputError(f"'{data}' is no folder; give the folder that holds the scans.")
     check_writable(out)
+    choose_device(device)
 
 
 def _refuse_start(start: Model | None, options: Mapping[str, Any]) -> None:

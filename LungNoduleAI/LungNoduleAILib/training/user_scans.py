@@ -137,40 +137,65 @@ def _write(background: Background, kept: Path) -> None:
     partial.rename(kept)
 
 
+@dataclass(frozen=True, eq=False)
+class _Outline:
+    """A nodule as drawn: bool [k, j, i] in its box, and its centre in RAS, mm."""
+
+    inside: NDArray[np.bool_]
+    grid: Grid
+    centre_ras: NDArray[np.float64]
+
+    @property
+    def diameter_mm(self) -> float:
+        return float(np.cbrt(6 * np.count_nonzero(self.inside) * self.grid.voxel_volume / np.pi))
+
+
 def _prepare(case: CaseFiles, listed: list[tuple[str, Reference]] | None) -> Background:
     volume = load(case.image)
     check_ct(volume)
-    bare = replace(without_marks(volume), name=case.name)
     if case.drawn is not None:
-        return _with_masks(bare, load(case.drawn), volume.grid)
+        outlines = _outlines(load(case.drawn), volume.grid, f"The mask of '{case.name}'")
+        return _with_outlines(replace(without_marks(volume), name=case.name), outlines)
     series = "" if volume.source is None else volume.source.series_instance_uid
-    return _with_balls(bare, [one for name, one in listed or [] if name in (case.name, series)], volume.grid)
+    references = [one for name, one in listed or [] if name in (case.name, series)]
+    _check_references(references, volume.grid, case.name)
+    return _with_balls(replace(without_marks(volume), name=case.name), references)
 
 
-def _with_masks(bare: Background, mask: Volume, scan: Grid) -> Background:
-    numbered = _numbered(mask.array, f"The mask of '{bare.name}'")
-    nodules, ignored = np.zeros_like(bare.nodules), np.zeros_like(bare.ignored)
+def _outlines(mask: Volume, scan: Grid, name: str) -> list[_Outline]:
+    numbered = _numbered(mask.array, name)
+    found = []
     for number, box in enumerate(ndimage.find_objects(numbered), start=1):
         inside = numbered[box] == number
-        own_grid = mask.grid.crop([side.start for side in box], inside.shape)
-        centre = own_grid.ras(np.argwhere(inside).mean(axis=0)[::-1])
-        _check_inside(centre, scan, f"The mask of '{bare.name}'", "save it with the CT's geometry")
-        share = resample(inside.astype(np.float32), own_grid, bare.grid, mode="area")
-        diameter = float(np.cbrt(6 * np.count_nonzero(inside) * mask.grid.voxel_volume / np.pi))
-        if diameter < LEAST_DIAMETER_MM or not (share >= 0.5).any():
-            ignored |= ball(bare.grid, centre, diameter + 4)
+        grid = mask.grid.crop([side.start for side in box], inside.shape)
+        found.append(_Outline(inside, grid, grid.ras(np.argwhere(inside).mean(axis=0)[::-1])))
+        _check_inside(found[-1].centre_ras, scan, name, "save it with the CT's geometry")
+    return found
+
+
+def _check_references(references: Sequence[Reference], scan: Grid, name: str) -> None:
+    if len(references) > _MOST_NODULES:
+        raise InputError(f"The scan '{name}' has {len(references)} nodules; {_MOST_NODULES} are the most.")
+    for reference in references:
+        where = f"A nodule of '{name}' in {ANNOTATIONS_FILE}"
+        _check_inside(reference.centre_ras, scan, where, "give its centre in LPS, mm")
+
+
+def _with_outlines(bare: Background, outlines: Sequence[_Outline]) -> Background:
+    nodules, ignored = np.zeros_like(bare.nodules), np.zeros_like(bare.ignored)
+    for number, outline in enumerate(outlines, start=1):
+        share = resample(outline.inside.astype(np.float32), outline.grid, bare.grid, mode="area")
+        if outline.diameter_mm < LEAST_DIAMETER_MM or not (share >= 0.5).any():
+            ignored |= ball(bare.grid, outline.centre_ras, outline.diameter_mm + 4)
         else:
             nodules[share >= 0.5] = number
     return replace(bare, nodules=nodules, ignored=ignored)
 
 
-def _with_balls(bare: Background, references: Sequence[Reference], scan: Grid) -> Background:
-    if len(references) > _MOST_NODULES:
-        raise InputError(f"The scan '{bare.name}' has {len(references)} nodules; {_MOST_NODULES} are the most.")
+def _with_balls(bare: Background, references: Sequence[Reference]) -> Background:
     nodules, ignored, rough = (np.zeros_like(array) for array in (bare.nodules, bare.ignored, bare.ignored))
     for number, reference in enumerate(references, start=1):
         centre, diameter = reference.centre_ras, reference.diameter_mm
-        _check_inside(centre, scan, f"A nodule of '{bare.name}' in {ANNOTATIONS_FILE}", "give its centre in LPS, mm")
         if diameter < LEAST_DIAMETER_MM:
             ignored |= ball(bare.grid, centre, diameter + 4)
         else:
