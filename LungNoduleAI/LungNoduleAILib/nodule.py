@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
+from LungNoduleAILib.rating import Ratings
 from SegmentationAILib.volume import Grid
 
 
@@ -55,6 +56,7 @@ class Nodule:
         diameter_mm: of the sphere that the detector fitted.
         score: 0…1, how much the detector believes in it.
         lung: "left" or "right" (the patient's), "" where it is not known.
+        ratings: what radiologists would probably have called it; None where it was not rated.
     """
 
     id: int
@@ -64,6 +66,7 @@ class Nodule:
     lung: str
     mask: NoduleMask
     measurements: Measurements
+    ratings: Ratings | None = None
 
     @property
     def name(self) -> str:

@@ -10,18 +10,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from LungNoduleAILib.appearance import FEATURES
+from LungNoduleAILib.rating import GRADES, RATINGS
 
 SIDE = 32
+HU_RANGE = (-1000.0, 400.0)
 # Flips and turns that leave the axial plane axial.
 SYMMETRIES = 16
-# LIDC's scale.
-GRADES = 5
-RATINGS = ("malignancy", "texture", "spiculation", "lobulation", "margin", "sphericity")
 CHANNELS = (16, 32, 64)
 _HIDDEN = 64
 _OUTPUTS = len(RATINGS) * GRADES + 1
 _BATCH = 32
-_HU_LOW, _HU_HIGH = -1000.0, 400.0
 
 
 class RatingNetwork(nn.Module):
@@ -92,7 +90,8 @@ class Residual(nn.Module):
 
 def network_input(hu: torch.Tensor, occupancy: torch.Tensor) -> torch.Tensor:
     """[N, 2, k, j, i] of HU and occupancy [N, k, j, i]; HU of -1000…400 become -1…1."""
-    scaled = (hu.clamp(_HU_LOW, _HU_HIGH) - _HU_LOW) * (2 / (_HU_HIGH - _HU_LOW)) - 1
+    low, high = HU_RANGE
+    scaled = (hu.clamp(low, high) - low) * (2 / (high - low)) - 1
     return torch.stack([scaled, 2 * occupancy - 1], dim=1)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +13,10 @@ from scipy import ndimage
 from LungNoduleAILib.appearance import FEATURES, appearance
 from LungNoduleAILib.nodule import NoduleMask
 from LungNoduleAILib.nodule_crop import MARGIN_MM, crop_nodule, cube
-from LungNoduleAILib.rating_network import GRADES, RATINGS, SYMMETRIES, RatingNetwork, predict
-from LungNoduleAILib.ratings import WEIGHTS, WORDS, Grade, load_networks, rate, shipped_networks
+from LungNoduleAILib.rating import GRADES, KINDS, RATINGS, WORDS, Grade, Ratings
+from LungNoduleAILib.rating_network import SYMMETRIES, RatingNetwork, predict
+from LungNoduleAILib.ratings import WEIGHTS, load_networks, rate, shipped_networks
+from SegmentationAILib.engine.model_folder import read_model
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.resources import resource
 from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
@@ -131,13 +132,12 @@ def test_predictions_do_not_depend_on_flips_and_turns():
     assert SYMMETRIES == 16
 
 
-def test_shipped_weights_are_those_that_their_description_names():
+def test_shipped_model_rates_by_the_numbers_and_ratings_of_this_version():
     path = resource(WEIGHTS)
-    about = json.loads(path.with_suffix(".json").read_text())
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == about["sha256"]
-    assert tuple(about["numbers"]) == FEATURES
-    assert tuple(about["ratings"]) == RATINGS
-    assert len(shipped_networks()) == about["networks"]
+    card = read_model(path, "ratings").card
+    assert tuple(card.training["numbers"]) == FEATURES
+    assert tuple(card.classes) == (*RATINGS, "calcification")
+    assert len(shipped_networks()) == card.configuration["networks"]
     assert path.stat().st_size < 3e6
 
 
@@ -192,6 +192,25 @@ def test_grade_from_probabilities():
     assert grade.deviation == pytest.approx(0.5)
 
 
+def graded(rating, likeliest):
+    return Grade(rating, tuple(0.6 if n == likeliest else 0.1 for n in range(1, GRADES + 1)))
+
+
+@pytest.mark.parametrize("texture", range(1, GRADES + 1))
+def test_kind_agrees_with_the_sentence_on_texture(texture):
+    found = Ratings(tuple(graded(rating, texture) for rating in RATINGS), 0.2)
+    assert found.kind == KINDS[texture - 1]
+    assert found.kind in found["texture"].text
+    assert found.kind in ("ground glass", "part-solid", "solid")
+
+
+@pytest.mark.parametrize(("calcification", "said"), [(0.49, "called not calcified"), (0.5, "called calcified")])
+def test_calcified_agrees_with_its_sentence(calcification, said):
+    found = Ratings(tuple(graded(rating, 3) for rating in RATINGS), calcification)
+    assert found.is_calcified is (calcification >= 0.5)
+    assert said in found.text[-1]
+
+
 def test_bad_input_is_refused():
     volume, mask = drawn(8.0)
     with pytest.raises(InputError, match="No volume"):
@@ -208,8 +227,12 @@ def test_bad_input_is_refused():
         rate(volume, NoduleMask(mask.occupancy, Grid(mask.grid.shape, away)))
 
 
-def test_file_of_other_weights_is_refused(tmp_path):
-    path = tmp_path / "other.safetensors"
-    path.write_bytes(b"no weights")
-    with pytest.raises(InputError, match=r"other\.safetensors"):
+def test_damaged_weights_are_refused(tmp_path):
+    for ending in (".safetensors", ".json"):
+        shutil.copy(resource(WEIGHTS).with_suffix(ending), tmp_path)
+    path = tmp_path / resource(WEIGHTS).name
+    weights = bytearray(path.read_bytes())
+    weights[-1] ^= 1
+    path.write_bytes(weights)
+    with pytest.raises(InputError, match=r"nodule-ratings\.safetensors' is damaged"):
         load_networks(path)

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from LungNoduleAILib.evaluation.bootstrap import grouped
 from LungNoduleAILib.evaluation.classification import auc, quadratic_weighted_kappa
-from LungNoduleAILib.rating_network import GRADES
+from LungNoduleAILib.rating import GRADES
 
 MALIGNANT_FROM, BENIGN_TO = 4, 2
 

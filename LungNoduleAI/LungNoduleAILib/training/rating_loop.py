@@ -8,7 +8,8 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from numpy.typing import NDArray
 
 from LungNoduleAILib.appearance import FEATURES
-from LungNoduleAILib.rating_network import GRADES, SYMMETRIES, RatingNetwork, network_input, symmetry
+from LungNoduleAILib.rating import GRADES
+from LungNoduleAILib.rating_network import SYMMETRIES, RatingNetwork, network_input, symmetry
 from LungNoduleAILib.training.rating_examples import Examples
 
 NUMBERS_EPOCHS = 40

@@ -8,7 +8,6 @@ tighter or wider, and as the detector outlines it, since that is the outline in 
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -19,10 +18,12 @@ import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from torch import nn
 
 from LungNoduleAILib.appearance import FEATURES
-from LungNoduleAILib.rating_network import GRADES, RATINGS, RatingNetwork, predict
+from LungNoduleAILib.nodule_crop import SPACING_MM
+from LungNoduleAILib.rating import GRADES, RATINGS
+from LungNoduleAILib.rating_network import HU_RANGE, RatingNetwork, predict
 from LungNoduleAILib.training.lidc_nodules import FOLDS, read_nodules
 from LungNoduleAILib.training.rating_baselines import out_of_fold_scores, random_forest, support_vectors
 from LungNoduleAILib.training.rating_examples import MEASURED, Examples, make_examples
@@ -35,6 +36,7 @@ from LungNoduleAILib.training.rating_figures import (
     with_interval,
 )
 from LungNoduleAILib.training.rating_loop import train
+from SegmentationAILib.engine.model_folder import ModelCard, write_model
 
 # Malignancy that is neither suspicious nor unlikely.
 UNSURE = 3
@@ -140,27 +142,27 @@ def write_out_of_fold(examples: Examples, found: Predictions, path: Path) -> Non
                 table.writerow([name, examples.fold[n], outline, *examples.ratings[n], *values, *calcium])
 
 
-def write_networks(networks: Sequence[RatingNetwork], path: Path) -> None:
-    """Weights in half precision; names begin with the network's number."""
-    weights = {f"{n}.{name}": w.half() for n, net in enumerate(networks) for name, w in net.state_dict().items()}
-    save_file(weights, path)
-
-
-def write_description(path: Path, examples: Examples, epochs: int, seed: int, count: int) -> None:
-    """What the weights at ``path`` are and how they were made, as JSON beside them."""
-    about = {
-        "weights": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "networks": count,
-        "ratings": RATINGS,
-        "numbers": FEATURES,
-        "trained_on": "LIDC-IDRI, CC BY 3.0, doi 10.7937/K9/TCIA.2015.LO9QL9SX",
-        "nodules": len(examples.fold),
-        "patients": len(np.unique(examples.patient)),
-        "epochs": epochs,
-        "seed": seed,
-    }
-    path.with_suffix(".json").write_text(json.dumps(about, indent=1) + "\n")
+def card_of(examples: Examples, epochs: int, seed: int, count: int) -> ModelCard:
+    """What the networks trained on all nodules are and how they were made."""
+    return ModelCard(
+        kind="ratings",
+        configuration={"networks": count},
+        spacing_mm=SPACING_MM,
+        hu_range=HU_RANGE,
+        classes=(*RATINGS, "calcification"),
+        recipe={"epochs": epochs},
+        seed=seed,
+        step=epochs,
+        # Of networks that did not see the nodule; there are none of the networks that ship.
+        figures={},
+        training={
+            "set": "LIDC-IDRI, doi 10.7937/K9/TCIA.2015.LO9QL9SX",
+            "license": "CC BY 3.0",
+            "nodules": len(examples.fold),
+            "patients": len(np.unique(examples.patient)),
+            "numbers": list(FEATURES),
+        },
+    )
 
 
 @click.command()
@@ -184,9 +186,7 @@ def main(data: Path, out: Path, seed: int, epochs: int, count: int) -> None:
     write_out_of_fold(examples, both, out / "nodule-ratings-out-of-fold.csv")
     everything = np.arange(len(examples.fold))
     networks = [train(examples, everything, epochs, seed + 1 + n) for n in range(count)]
-    path = out / "nodule-ratings.safetensors"
-    write_networks(networks, path)
-    write_description(path, examples, epochs, seed, count)
+    write_model(out / "nodule-ratings", card_of(examples, epochs, seed, count), nn.ModuleList(networks))
     malignancy = result["network"]["readers"]["malignancy_auc"]
     click.echo(f"AUC of malignancy {malignancy['value']:.3f}, 95 % interval {malignancy['interval_95']}")
 

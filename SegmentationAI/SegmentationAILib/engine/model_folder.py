@@ -25,7 +25,7 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import atomic_write
 
 FORMAT = 1
-KINDS = ("nodule", "organs")
+KINDS = ("nodule", "organs", "ratings")
 # Of a model that is a folder of its own.
 FOLDER_STEM = "model"
 WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
@@ -41,7 +41,7 @@ class ModelCard:
         configuration: of the network, as its ``configuration()`` gives it.
         spacing_mm: of the voxels that it reads.
         hu_range: lowest and highest HU that it tells apart.
-        classes: name of each value that it gives a voxel.
+        classes: name of each value that it gives a voxel, or of each rating that it gives a nodule.
         recipe: how it was fitted.
         seed: of weights and patches.
         step: of the weights that were kept.
