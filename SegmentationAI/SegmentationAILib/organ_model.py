@@ -135,7 +135,7 @@ def segment_organs(
 
 @torch.inference_mode()
 def class_shares(model: OrganModel, hu: NDArray[np.float32], device: str, progress: Progress) -> NDArray[np.float16]:
-    """Probability of each class, [classes, k, j, i], of a CT at 2 mm along L, P and S."""
+    """Probability of each class, [classes, k, j, i], of a CT at ``SPACING_MM`` along L, P and S."""
     place = choose_device(device)
     network = model.network.to(place, memory_format=torch.channels_last_3d)
     precision = inference_precision(place)

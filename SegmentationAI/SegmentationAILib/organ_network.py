@@ -1,4 +1,4 @@
-"""The organ network: a 3-D U-Net that reads CT of 2 mm and says which organ each voxel is."""
+"""The organ network: a 3-D U-Net that reads CT of 3 mm and says which organ each voxel is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-SPACING_MM = 2.0
+SPACING_MM = 3.0
 # The coarsest features; tiles are a multiple of it.
 STRIDE = 16
 # What lies beyond looks the same to the network.
@@ -17,7 +17,7 @@ HU_RANGE = (-1000.0, 1000.0)
 
 @dataclass(frozen=True)
 class OrganWidths:
-    """Number of classes, and of feature maps at 4, 8, 16 and 32 mm."""
+    """Number of classes, and of feature maps at 6, 12, 24 and 48 mm."""
 
     classes: int
     features: tuple[int, ...] = (24, 48, 96, 160)
@@ -29,9 +29,9 @@ def network_input(hu: torch.Tensor) -> torch.Tensor:
 
 
 class OrganNetwork(nn.Module):
-    """U-Net (Ronneberger et al., MICCAI 2015) with residual blocks, all of it at 4 mm and coarser.
+    """U-Net (Ronneberger et al., MICCAI 2015) with residual blocks, all of it at 6 mm and coarser.
 
-    Voxels of 2 mm enter as eight channels at 4 mm and leave so: nothing is lost, and the layers that
+    Voxels of 3 mm enter as eight channels at 6 mm and leave so: nothing is lost, and the layers that
     would cost most, those at the full size, are not there.
     """
 

@@ -17,8 +17,6 @@ import click
 import numpy as np
 import pydicom
 
-from benchmarks.held_out_nodules import Case, Finder, baseline_finder, best_hit, blended, false_marks, in_place
-from benchmarks.held_out_nodules import network_finder as network
 from benchmarks.lung_dice import rasterise
 from LungNoduleAILib.detection import built_in, read_detector
 from LungNoduleAILib.evaluation.calibration import expected_calibration_error, reliability
@@ -26,7 +24,10 @@ from LungNoduleAILib.evaluation.froc import MISSED, RATES, froc, of_two_sets
 from LungNoduleAILib.evaluation.plots import draw_froc
 from LungNoduleAILib.search import SearchSpace
 from LungNoduleAILib.training.backgrounds import Background, read_background
+from LungNoduleAILib.training.held_out import Case, Finder, baseline_finder, best_hit, blended, false_marks, in_place
+from LungNoduleAILib.training.held_out import network_finder as network
 from LungNoduleAILib.training.lidc import read_crops, read_cubes
+from LungNoduleAILib.training.score_scale import NODULES_PER_SCAN
 from LungNoduleAILib.training.split import read_split
 from SegmentationAILib.files import load
 from SegmentationAILib.metrics import dice
@@ -34,8 +35,6 @@ from SegmentationAILib.preprocess import resample
 
 SEED = 20
 SIZES_MM = ((3, 5), (5, 8), (8, 15), (15, 31))
-# Nodules in a screening CT that has any, for the scale of scores.
-NODULES_PER_SCAN = 3
 _NEAR_TUMOUR_MM = 10
 
 

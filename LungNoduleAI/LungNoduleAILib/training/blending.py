@@ -12,6 +12,8 @@ from LungNoduleAILib.training.parametric import Insert
 # Denser than this is vessel, airway wall or chest wall.
 _TISSUE_HU = -500.0
 _RING_MM = (2.5, 6.0)
+# More of the ring than vessels fill is chest wall or mediastinum.
+_WALLED_SHARE = 0.3
 
 
 def real_insert(crop: NoduleCrop, rng: np.random.Generator, scale: float = 1.0) -> Insert:
@@ -27,7 +29,7 @@ def real_insert(crop: NoduleCrop, rng: np.random.Generator, scale: float = 1.0) 
     around = int(np.ceil(np.sqrt(2) * max(size[1:]) * scale)) | 1
     shape = np.array([int(np.ceil(size[0] * scale)) | 1, around, around])
     shift = (size - 1) / 2 - turn @ ((shape - 1) / 2)
-    hu = ndimage.affine_transform(crop.hu, turn, shift, tuple(shape), order=1, mode="nearest")
+    hu = ndimage.affine_transform(crop.hu, turn, shift, tuple(shape), order=3, mode="nearest")
     distance = scale * ndimage.affine_transform(
         crop.distance, turn, shift, tuple(shape), order=1, cval=float(crop.distance.min())
     )
@@ -44,7 +46,7 @@ def blend(hu: NDArray, insert: Insert, centre: tuple[int, int, int], lungs: NDAr
 
     A nodule takes the place of air, never of a vessel or of the chest wall: where the CT is denser
     it stays. Around the outline the insert's own surroundings fade into the CT's, at the CT's level
-    of lung, and no denser than the nodule's blurred edge.
+    of lung; chest wall around it does not come along.
 
     Args:
         hu: float32 [k, j, i] at 1 mm, changed.
@@ -69,12 +71,15 @@ def blend(hu: NDArray, insert: Insert, centre: tuple[int, int, int], lungs: NDAr
     else:
         lung = old[(old < _TISSUE_HU) & lungs[there]]
         level = float(np.median(lung)) if lung.size else -850.0
-        edge = ndimage.gaussian_filter(occupancy, 0.8)
-        shifted = own + (1 - occupancy) * (level - insert.parenchyma_hu)
         inside = occupancy > 0.5
-        core = float(np.percentile(own[inside], 75)) if inside.any() else level
-        shifted = np.where(inside, shifted, np.minimum(shifted, level + 1.3 * edge * max(core - level, 0) + 60))
         weight = np.clip(ndimage.gaussian_filter(ndimage.grey_dilation(occupancy, 3), 0.8), 0, 1)
+        shifted = own + (1 - occupancy) * (level - insert.parenchyma_hu)
+        ring = (weight > 0.05) & ~inside
+        if ring.any() and np.mean(shifted[ring] > _TISSUE_HU) > _WALLED_SHARE:
+            # A nodule at the pleura comes with a piece of wall, which stays behind.
+            core = float(np.percentile(own[inside], 75)) if inside.any() else level
+            edge = level + 1.3 * ndimage.gaussian_filter(occupancy, 0.8) * max(core - level, 0) + 60
+            shifted = np.where(inside, shifted, np.minimum(shifted, edge))
         hu[there] = old + weight * np.where(old < _TISSUE_HU, shifted - old, np.maximum(shifted - old, 0))
     whole[there] = occupancy * lungs[there]
     return whole

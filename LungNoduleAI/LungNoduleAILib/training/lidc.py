@@ -21,6 +21,12 @@ from SegmentationAILib.volume import Grid, Volume
 
 # Room around a nodule in which it is blended into its new surroundings.
 MARGIN_MM = 6
+# Voxels that are put around a box, enough for the margin at the thinnest slices.
+_PAD = 12
+_TISSUE_HU = -500.0
+_TYPICAL_LUNG_HU = -850.0
+# Within this a nodule's edge falls to 1/e.
+_BLUR_MM = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +93,8 @@ def make_crop(name: str, patient: str, texture: int, image: Volume, mask: Volume
     box = around.canonical().with_spacing(SPACING_MM)
     box = box.crop((-MARGIN_MM,) * 3, tuple(n + 2 * MARGIN_MM for n in box.shape))
     distance = resample(signed, around, box, fill=float(signed.min()))
-    hu = resample(_edge_padded(image.array, 12), image.grid.crop((-12,) * 3, tuple(n + 24 for n in image.shape)), box)
+    padded_grid = image.grid.crop((-_PAD,) * 3, tuple(n + 2 * _PAD for n in image.shape))
+    hu = resample(_fading(image, _lung_hu(image.array[~kept])), padded_grid, box)
     volume = float(np.count_nonzero(kept)) * mask.grid.voxel_volume
     return NoduleCrop(
         name=name,
@@ -100,8 +107,24 @@ def make_crop(name: str, patient: str, texture: int, image: Volume, mask: Volume
     )
 
 
-def _edge_padded(array: NDArray, width: int) -> NDArray[np.float32]:
-    return np.pad(array.astype(np.float32), width, mode="edge")
+def _fading(image: Volume, lung_hu: float) -> NDArray[np.float32]:
+    """The box with voxels around it, where its last ones fade into lung.
+
+    The box ends with the outline, so the slices in which the nodule is blurred away are not there: the
+    last slice goes on, and falls off as a CT's blur does.
+    """
+    spread = np.pad(image.array.astype(np.float32), _PAD, mode="edge") - lung_hu
+    for axis, step in enumerate(image.grid.spacing[::-1]):
+        n = image.shape[axis]
+        beyond = step * np.maximum(0, np.abs(np.arange(-_PAD, n + _PAD) - (n - 1) / 2) - (n - 1) / 2)
+        spread *= np.exp(-beyond / _BLUR_MM).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+    return spread + np.float32(lung_hu)
+
+
+def _lung_hu(hu: NDArray) -> float:
+    """The middle of what is lung among the voxels around a nodule."""
+    lung = hu[hu < _TISSUE_HU]
+    return float(np.median(lung)) if lung.size else _TYPICAL_LUNG_HU
 
 
 @dataclass(frozen=True, eq=False)

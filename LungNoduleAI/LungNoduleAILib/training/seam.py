@@ -148,6 +148,10 @@ def _features(
     hu, values = window.hu, []
     for start in np.arange(low, high):
         layer = (window.distance >= start) & (window.distance < start + 1)
+        if not layer.any():
+            # A nodule of 4 mm has no third layer.
+            values += [0.0] * 7
+            continue
         values += [*np.percentile(hu[layer], (10, 50, 90)), hu[layer].std(), gradient[layer].mean()]
         values += [np.abs(fine[kept]).mean() if kept.any() else 0 for kept in (layer, layer & (hu < DENSE_HU))]
     whole = (window.distance >= low) & (window.distance < high)

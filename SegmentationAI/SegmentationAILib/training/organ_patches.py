@@ -10,9 +10,10 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch.utils.data import Dataset
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.organ_network import network_input
+from SegmentationAILib.organ_network import SPACING_MM, network_input
 from SegmentationAILib.training.ct_scanner import AIR_HU, scanned
-from SegmentationAILib.training.organ_cases import SPACING_MM, Case, LabelCase
+from SegmentationAILib.training.organ_cases import SPACING_MM as CASE_MM
+from SegmentationAILib.training.organ_cases import Case, LabelCase
 from SegmentationAILib.training.organ_classes import (
     BACKGROUND,
     LUNG_LEFT,
@@ -40,7 +41,7 @@ _FROM_ENDS = 28
 
 
 class OrganPatches(Dataset):
-    """Patches at 2 mm; i, j, k run to the patient's left, posterior, superior.
+    """Patches at the network's spacing; i, j, k run to the patient's left, posterior, superior.
 
     A patch depends on the seed, its index and the device's kind alone.
 
@@ -113,11 +114,11 @@ def _places(shape: tuple[int, int, int], centre: np.ndarray, mirrored: bool, ran
         matrix = matrix @ turn
     size = random.uniform(*_SCALE)
     scale = np.clip([size * random.uniform(0.85, 1.15) for _ in range(3)], *_SCALE)
-    matrix = matrix / scale
+    matrix = matrix / scale * (SPACING_MM / CASE_MM)
     if mirrored:
         matrix[:, 2] *= -1.0
     axes = [torch.arange(n, dtype=torch.float32, device=random.device) - (n - 1) / 2 for n in shape]
-    strength = [random.uniform(0.0, deviation) / SPACING_MM for deviation, _ in _ELASTIC]
+    strength = [random.uniform(0.0, deviation) / CASE_MM for deviation, _ in _ELASTIC]
     places = []
     for row, middle in zip(matrix, centre, strict=True):
         place = (axes[0] * row[0])[:, None, None] + (axes[1] * row[1])[:, None] + axes[2] * row[2] + float(middle)
