@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from LungNoduleAILib import baseline, detection
 from LungNoduleAILib.nodule import Nodule
+from LungNoduleAILib.ratings import rate, shipped_networks
 from SegmentationAILib.checks import check_ct
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
@@ -20,6 +22,7 @@ DETECTORS = {NODULES: detection.detect, BASELINE: baseline.detect}
 
 # Shares of the run's time, for the progress bar.
 _LUNGS_END = 0.4
+_DETECTION_END = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class Findings:
 
     Attributes:
         lungs: right lung, left lung and airway on the volume's grid.
-        nodules: in order of falling score.
+        nodules: in order of falling score, rated.
         task: what was run, to make the result again.
     """
 
@@ -38,7 +41,7 @@ class Findings:
 
 
 def analyze(volume: Volume | None, task: Task | None = None, progress: Progress | None = None) -> Findings:
-    """Check the CT, segment the lungs, detect and measure the nodules.
+    """Check the CT, segment the lungs, detect, measure and rate the nodules.
 
     Args:
         volume: chest CT, HU.
@@ -47,8 +50,8 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
         progress: told of each stage; its token cancels the run.
 
     Raises:
-        InputError: the volume is not a chest CT that can be read, or there is no such detector; raised
-            before any work where the voxels alone tell.
+        InputError: the volume is not a chest CT that can be read, there is no such detector, or a
+            built-in model is missing; raised before any work where the voxels alone tell.
         Cancelled: the user cancelled.
     """
     task = task or Task(NODULES)
@@ -57,8 +60,35 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
     check_ct(volume)
     if task.model not in DETECTORS:
         raise InputError(f"There is no nodule detector '{task.model}'; choose one of: {', '.join(DETECTORS)}.")
+    shipped_networks()  # Told before any work where they are missing.
     lungs = segment_lungs(volume, device=task.device, progress=progress.part(0.02, _LUNGS_END))
     detect = DETECTORS[task.model]
-    nodules = detect(volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, 1.0), **task.options)
+    nodules = detect(
+        volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, _DETECTION_END), **task.options
+    )
+    rated = rated_nodules(volume, nodules, task.device, progress.part(_DETECTION_END, 1.0))
     progress(1.0, "Done")
-    return Findings(lungs, tuple(nodules), task)
+    return Findings(lungs, rated, task)
+
+
+def rated_nodules(
+    volume: Volume, nodules: Sequence[Nodule], device: str, progress: Progress | None = None
+) -> tuple[Nodule, ...]:
+    """The nodules with what radiologists would probably have called them.
+
+    Args:
+        volume: CT that they were found in, HU.
+        nodules: with their masks.
+        device: a torch device's name.
+        progress: told of each nodule; its token cancels between them.
+
+    Raises:
+        InputError: a mask is empty or lies outside the volume, or the weights are missing.
+        Cancelled: the user cancelled.
+    """
+    progress = progress or Progress()
+    rated = []
+    for n, nodule in enumerate(nodules):
+        progress(n / len(nodules), "Comparing with rated nodules")
+        rated.append(replace(nodule, ratings=rate(volume, nodule, device=device)))
+    return tuple(rated)

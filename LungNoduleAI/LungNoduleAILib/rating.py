@@ -21,21 +21,13 @@ WORDS = {
         "moderately suspicious",
         "highly suspicious",
     ),
-    "texture": (
-        "ground glass",
-        "between ground glass and part-solid",
-        "part-solid",
-        "between part-solid and solid",
-        "solid",
-    ),
+    # Grades without a word of their own belong to the kind between.
+    "texture": ("ground glass", "part-solid", "part-solid", "part-solid", "solid"),
     "spiculation": ("not spiculated", "hardly spiculated", "somewhat spiculated", "spiculated", "markedly spiculated"),
     "lobulation": ("not lobulated", "hardly lobulated", "somewhat lobulated", "lobulated", "markedly lobulated"),
     "margin": ("poorly defined", "rather poorly defined", "of medium definition", "nearly sharp", "sharply defined"),
     "sphericity": ("linear", "between linear and ovoid", "ovoid", "between ovoid and round", "round"),
 }
-
-# The three kinds that guidelines know, for textures 1…5.
-KINDS = ("ground glass", "part-solid", "part-solid", "part-solid", "solid")
 
 
 @dataclass(frozen=True)
@@ -61,15 +53,18 @@ class Grade:
         return sum((n - self.value) ** 2 * p for n, p in enumerate(self.probabilities, start=1)) ** 0.5
 
     @property
-    def likeliest(self) -> int:
-        """The most probable grade, 1…5."""
-        return 1 + max(range(GRADES), key=self.probabilities.__getitem__)
+    def word(self) -> str:
+        """The most probable of LIDC's words; one for several grades has their probabilities together."""
+        total = dict.fromkeys(WORDS[self.rating], 0.0)
+        for word, probability in zip(WORDS[self.rating], self.probabilities, strict=True):
+            total[word] += probability
+        return max(total, key=total.__getitem__)
 
     @property
     def text(self) -> str:
         """For the user: what it resembles, how sure that is."""
         return (
-            f"resembles what radiologists called {WORDS[self.rating][self.likeliest - 1]} "
+            f"resembles what radiologists called {self.word} "
             f"({self.rating} {self.value:.1f} ± {self.deviation:.1f} of 5)"
         )
 
@@ -96,8 +91,8 @@ class Ratings:
 
     @property
     def kind(self) -> str:
-        """Attenuation type by the likeliest texture: solid, part-solid or ground glass."""
-        return KINDS[self["texture"].likeliest - 1]
+        """Attenuation type by texture: solid, part-solid or ground glass."""
+        return self["texture"].word
 
     @property
     def is_calcified(self) -> bool:

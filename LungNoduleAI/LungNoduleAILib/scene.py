@@ -76,7 +76,7 @@ def _add_table(nodules: Sequence[Nodule], name: str) -> slicer.vtkMRMLTableNode:
     values = rows(nodules)
     for index, column in enumerate(COLUMNS):
         cells = [row[index] for row in values]
-        array = _column_array(is_text=column.name == "lung", is_whole=column.name == "id")
+        array = _column_array(is_text=column.is_text, is_whole=column.name == "id")
         array.SetName(column.name)
         for cell in cells:
             array.InsertNextValue(cell)

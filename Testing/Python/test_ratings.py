@@ -13,7 +13,7 @@ from scipy import ndimage
 from LungNoduleAILib.appearance import FEATURES, appearance
 from LungNoduleAILib.nodule import NoduleMask
 from LungNoduleAILib.nodule_crop import MARGIN_MM, crop_nodule, cube
-from LungNoduleAILib.rating import GRADES, KINDS, RATINGS, WORDS, Grade, Ratings
+from LungNoduleAILib.rating import GRADES, RATINGS, WORDS, Grade, Ratings
 from LungNoduleAILib.rating_network import SYMMETRIES, RatingNetwork, predict
 from LungNoduleAILib.ratings import WEIGHTS, load_networks, rate, shipped_networks
 from SegmentationAILib.engine.model_folder import read_model
@@ -196,12 +196,19 @@ def graded(rating, likeliest):
     return Grade(rating, tuple(0.6 if n == likeliest else 0.1 for n in range(1, GRADES + 1)))
 
 
-@pytest.mark.parametrize("texture", range(1, GRADES + 1))
-def test_kind_agrees_with_the_sentence_on_texture(texture):
-    found = Ratings(tuple(graded(rating, texture) for rating in RATINGS), 0.2)
-    assert found.kind == KINDS[texture - 1]
-    assert found.kind in found["texture"].text
-    assert found.kind in ("ground glass", "part-solid", "solid")
+@pytest.mark.parametrize(
+    ("probabilities", "kind"),
+    [
+        ((0.6, 0.1, 0.1, 0.1, 0.1), "ground glass"),
+        ((0.1, 0.1, 0.1, 0.1, 0.6), "solid"),
+        ((0.1, 0.2, 0.1, 0.2, 0.4), "part-solid"),
+    ],
+)
+def test_kind_is_the_likeliest_of_three_and_agrees_with_the_sentence(probabilities, kind):
+    grades = tuple(replace(graded(rating, 3), probabilities=probabilities) for rating in RATINGS)
+    found = Ratings(grades, 0.2)
+    assert found.kind == kind
+    assert f"called {kind} (texture" in found["texture"].text
 
 
 @pytest.mark.parametrize(("calcification", "said"), [(0.49, "called not calcified"), (0.5, "called calcified")])

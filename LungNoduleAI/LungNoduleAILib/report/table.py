@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,15 @@ from SegmentationAILib.files import atomic_write
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name (with unit), and a nodule's value as a number or text."""
+    """A column: its name (with unit), a nodule's value as a number or text, and which of the two."""
 
     name: str
     value: Callable[[Nodule], float | int | str]
+    is_text: bool = False
 
 
-# Positions are RAS in mm. The order of the first eight is part of the file format.
+# Positions are RAS in mm; suspicion is NaN and what is in words empty where a nodule was not rated.
+# The order of the first eight is part of the file format.
 COLUMNS = (
     Column("id", lambda n: n.id),
     Column("r", lambda n: round(n.centre_ras[0], 2)),
@@ -31,7 +34,11 @@ COLUMNS = (
     Column("score", lambda n: round(n.score, 3)),
     Column("long_axis_mm", lambda n: round(n.measurements.long_axis_mm, 1)),
     Column("short_axis_mm", lambda n: round(n.measurements.short_axis_mm, 1)),
-    Column("lung", lambda n: n.lung),
+    Column("lung", lambda n: n.lung, is_text=True),
+    Column("kind", lambda n: n.ratings.kind if n.ratings else "", is_text=True),
+    Column("suspicion_of_readers_1_to_5", lambda n: round(n.ratings.malignancy.value, 1) if n.ratings else math.nan),
+    Column("calcified", lambda n: ("yes" if n.ratings.is_calcified else "no") if n.ratings else "", is_text=True),
+    Column("ratings", lambda n: " ".join(n.ratings.text) if n.ratings else "", is_text=True),
 )
 
 
@@ -59,5 +66,9 @@ def write_rows(values: Iterable[Sequence[float | int | str]], path: str | Path) 
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow([column.name for column in COLUMNS])
-        writer.writerows(values)
+        writer.writerows([["" if _is_missing(value) else value for value in row] for row in values])
     return path
+
+
+def _is_missing(value: float | int | str) -> bool:
+    return isinstance(value, float) and math.isnan(value)
