@@ -22,7 +22,7 @@ THRESHOLD = 0.45
 MAX_NODULES = 50
 _CANDIDATES = 400
 # Bone and contrast agent must not outshine a nodule.
-_HU_RANGE = (-1000.0, 150.0)
+HU_RANGE = (-1000.0, 150.0)
 _SEARCH_END = 0.6
 # Soft tissue with contrast agent stays below this; what is denser is calcium, or blood full of agent.
 _DENSEST_TISSUE_HU = 150.0
@@ -92,7 +92,7 @@ def detect(
 def outlined_candidates(space: SearchSpace, device: str, progress: Progress) -> list[ScoredCandidate]:
     """Candidates with outlines and features, in order of falling answer."""
     place = choose_device(device)
-    hu = np.clip(space.hu, *_HU_RANGE)
+    hu = np.clip(space.hu, *HU_RANGE)
     blobs = find_blobs(
         torch.from_numpy(hu).to(place),
         torch.from_numpy(space.lungs).to(place),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from LungNoduleAILib.baseline import HU_RANGE as BASELINE_HU
 from LungNoduleAILib.candidates import DIAMETERS_MM, find_blobs
-from LungNoduleAILib.detection import SearchSpace, search_space
+from LungNoduleAILib.search import SearchSpace, search_space
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.files import load
 from SegmentationAILib.organs import segment_lungs
@@ -89,9 +90,10 @@ def within_one_hu(ours: NDArray, theirs: NDArray) -> float:
 
 
 def lungs_at_1_mm() -> SearchSpace:
-    """The demo CT's lungs, resampled and clamped as the detector sees them."""
+    """The demo CT's lungs, resampled and clamped as the baseline detector sees them."""
     volume = load(DEMO_CT)
-    return search_space(volume, segment_lungs(volume))
+    space = search_space(volume, segment_lungs(volume))
+    return replace(space, hu=np.clip(space.hu, *BASELINE_HU))
 
 
 def blobs(space: SearchSpace) -> list[tuple[int, int, int]]:
