@@ -47,7 +47,10 @@ class LungNoduleAI(ScriptedLoadableModule):
         self.parent.contributors = ["ThoraxAI contributors"]
         self.parent.helpText = _(
             "Finds lung nodules in a chest CT, outlines and measures them, on this computer. For research, not for "
-            "diagnosis or treatment: it misses nodules and marks what is none. See the "
+            "diagnosis or treatment: it misses nodules and marks what is none. Its ratings (kind, suspicion of "
+            "readers, calcified) say what radiologists would probably have called a nodule on seeing it, learned from "
+            "the readers of the LIDC-IDRI collection; they are impressions of a picture, not findings in tissue, and "
+            "no probability of cancer. See the "
             '<a href="https://github.com/ThoraxAI/SlicerThoraxAI#lung-nodule-ai">documentation</a>.'
         )
         self.parent.acknowledgementText = _(
@@ -142,7 +145,7 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic):
         logic = LungNoduleAILogic()
         findings = logic.detect(slicer.util.getNode("LungNodulesCT"))
         for row in logic.noduleRows(findings):
-            print(row["id"], row["lung"], row["mean_diameter_mm"], row["score"])
+            print(row["id"], row["lung"], row["mean_diameter_mm"], row["score"], row["kind"])
         logic.exportCsv(findings, "nodules.csv")
     """
 

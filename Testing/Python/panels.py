@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from LungNoduleAILib.analysis import NODULES, Findings
 from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
+from LungNoduleAILib.rating import GRADES, RATINGS, Grade, Ratings
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
@@ -25,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CENTRES = ((60.0, 10.0, 20.0), (-60.0, -20.0, -30.0), (50.0, -30.0, -40.0))
 SCORES = (0.9, 0.6, 0.2)
 DIAMETERS = (12.0, 20.0, 6.0)
+# What radiologists would have called them: texture, malignancy, probability of calcium.
+RATED = ((5, 3, 0.1), (1, 4, 0.0), (3, 2, 0.8))
 
 
 def small_ct(name: str = "chest", shape: tuple[int, int, int] = (40, 48, 56)) -> Volume:
@@ -46,6 +50,7 @@ def findings_in(volume: Volume, scores: tuple[float, ...] = SCORES) -> Findings:
         nodule(index, centre, diameter, score)
         for index, (centre, diameter, score) in enumerate(zip(CENTRES, DIAMETERS, scores, strict=False), start=1)
     )
+    nodules = tuple(replace(one, ratings=ratings(*rated)) for one, rated in zip(nodules, RATED, strict=False))
     return Findings(lungs, nodules, Task(NODULES))
 
 
@@ -59,6 +64,13 @@ def nodule(index: int, centre: tuple[float, float, float], diameter: float, scor
     measurements = Measurements(np.pi / 6 * diameter**3, diameter + 1.0, diameter - 1.0, 30.0 + index)
     side = "right" if centre[0] > 0 else "left"
     return Nodule(index, centre, diameter, score, side, NoduleMask(occupancy, grid), measurements)
+
+
+def ratings(texture: int, malignancy: int, calcification: float) -> Ratings:
+    """Sure of texture and malignancy, 3 of 5 in all else."""
+    sure = {"texture": texture, "malignancy": malignancy}
+    grades = [Grade(r, tuple(float(n == sure.get(r, 3)) for n in range(1, GRADES + 1))) for r in RATINGS]
+    return Ratings(tuple(grades), calcification)
 
 
 def click(widget: QWidget) -> None:
@@ -132,6 +144,11 @@ class Panel:
         """The user opens another module."""
         self.widget.exit()
         self._window.isEntered = False
+
+    def resize(self, width: int) -> None:
+        """The user drags the panel's edge."""
+        self._window.resize(width, self._window.height)
+        self._host.process_events()
 
     @property
     def message(self) -> str:

@@ -138,6 +138,7 @@ def test_touching_nodules_go_to_different_layers(phantom, nodules):
 
 def test_columns_of_the_table(nodules):
     assert [c.name for c in COLUMNS][:8] == ["id", "r", "a", "s", "mean_diameter_mm", "volume_mm3", "mean_hu", "score"]
+    assert [c.name for c in COLUMNS][-4:] == ["kind", "suspicion_of_readers_1_to_5", "calcified", "ratings"]
     assert len(rows(nodules)[0]) == len(COLUMNS)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,11 +48,47 @@ def visible_segments() -> list[str]:
 
 def test_table_shows_what_was_found(detected):
     assert texts(detected.ui.nodulesTable) == [
-        ["1", "right", "12.0", "905", "31", "0.90"],
-        ["2", "left", "20.0", "4189", "32", "0.60"],
-        ["3", "right", "6.0", "113", "33", "0.20"],
+        ["1", "R", "12.0", "905", "31", "0.90", "solid", "3.0", "no"],
+        ["2", "L", "20.0", "4189", "32", "0.60", "ground\nglass", "4.0", "no"],
+        ["3", "R", "6.0", "113", "33", "0.20", "part-\nsolid", "2.0", "yes"],
     ]
     assert detected.ui.countLabel.text == "3 of 3 nodules"
+
+
+def test_tool_tip_of_a_row_has_all_ratings_and_says_that_they_are_no_diagnosis(detected):
+    table = detected.ui.nodulesTable
+    for column in range(table.columnCount):
+        lines = table.item(1, column).toolTip().split("<br>")
+        assert lines[:2] == [
+            "Resembles what radiologists called moderately suspicious (malignancy 4.0 ± 0.0 of 5).",
+            "Resembles what radiologists called ground glass (texture 1.0 ± 0.0 of 5).",
+        ]
+        assert lines[6] == "Resembles what radiologists called not calcified (probability of calcium 0%)."
+        assert "no diagnosis" in lines[7]
+    assert "no diagnosis" in table.horizontalHeaderItem(7).toolTip()
+
+
+def test_nodule_that_was_not_rated_has_empty_cells_and_is_sorted_below_the_others(panel, monkeypatch, tmp_path):
+    def analyze(volume, task, progress):
+        findings = findings_in(volume)
+        first, *others = findings.nodules
+        return replace(findings, nodules=(replace(first, ratings=None), *others))
+
+    monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", analyze)
+    click(panel.ui.runButton)
+    assert texts(panel.ui.nodulesTable)[0][6:] == ["", "", ""]
+    click_header(panel.ui.nodulesTable, 7)
+    assert [row[0] for row in texts(panel.ui.nodulesTable)] in (["1", "3", "2"], ["2", "3", "1"])
+    path = panel.widget.logic.exportCsv(findings_node(), tmp_path / "nodules.csv")
+    assert path.read_text(encoding="utf-8").splitlines()[1].endswith("right,,,,")
+
+
+def test_all_columns_fit_a_panel_of_350_pixels(detected):
+    detected.resize(350)
+    table = detected.ui.nodulesTable
+    assert sum(table.columnWidth(column) for column in range(table.columnCount)) <= table.viewport().width
+    for column in range(table.columnCount):
+        assert table.columnWidth(column) >= table.sizeHintForColumn(column)
 
 
 def test_run_that_finds_nothing_says_so(panel, monkeypatch):
@@ -194,10 +231,9 @@ def test_without_a_result_nothing_can_be_exported(panel):
 
 
 def test_300_nodules_are_filtered(panel, monkeypatch):
-    rows = [
-        {"id": n, "lung": "left", "mean_diameter_mm": 5.0, "volume_mm3": 60.0, "mean_hu": 0.0, "score": n / 300}
-        for n in range(1, 301)
-    ]
+    measured = {"lung": "left", "mean_diameter_mm": 5.0, "volume_mm3": 60.0, "mean_hu": 0.0}
+    rated = {"kind": "solid", "suspicion_of_readers_1_to_5": 2.0, "calcified": "no", "ratings": ""}
+    rows = [{"id": n, "score": n / 300, **measured, **rated} for n in range(1, 301)]
     panel.widget.noduleTable.show(rows)
     panel.widget.noduleTable.filter(0.5)
     assert len(texts(panel.ui.nodulesTable)) == 151
