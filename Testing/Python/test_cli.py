@@ -51,6 +51,9 @@ def test_detect_writes_the_table_and_the_labels(run, chest_file, tmp_path):
     centres = np.array([[float(row[axis]) for axis in "ras"] for row in rows])
     nearest = int(np.argmin(np.linalg.norm(centres - NODULE.centre, axis=1)))
     assert np.linalg.norm(centres[nearest] - NODULE.centre) < 3.0
+    assert rows[nearest]["kind"] in ("ground glass", "part-solid", "solid")
+    assert 1.0 <= float(rows[nearest]["suspicion_of_readers_1_to_5"]) <= 5.0
+    assert rows[nearest]["calcified"] in ("yes", "no")
     assert "nodules.csv and labels.nrrd are in" in result.stdout
 
     labels = files.load(output / "labels.nrrd")

@@ -5,7 +5,6 @@ Armato et al., Med Phys 2011 (CC BY 3.0).
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from LungNoduleAILib.network import SPACING_MM
-from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import load
+from LungNoduleAILib.rating import WORDS
+from LungNoduleAILib.training.lidc_vois import read_boxes
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.volume import Grid, Volume
 
@@ -54,29 +53,16 @@ class NoduleCrop:
     @property
     def kind(self) -> str:
         """Attenuation type by the readers' texture rating (McNitt-Gray et al., Acad Radiol 2007)."""
-        return {1: "ground glass", 2: "part-solid", 3: "part-solid", 4: "part-solid"}.get(self.texture, "solid")
+        return WORDS["texture"][self.texture - 1]
 
 
 def read_crops(folder: Path) -> list[NoduleCrop]:
     """All nodules of lidc-vois in the order of ``nodules.csv``.
 
     Raises:
-        InputError: the folder lacks ``nodules.csv``, or it names no nodule whose files are there.
+        InputError: as ``read_boxes``.
     """
-    table = folder / "nodules.csv"
-    if not table.exists():
-        raise InputError(f"{folder} holds no nodules.csv; choose the folder lidc-vois.")
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    crops = []
-    for row in rows:
-        name = f"{row['patient_id']}_R_{row['nodule_id']}"
-        image, mask = (folder / part / f"{name}.nii.gz" for part in ("image", "mask"))
-        if image.exists() and mask.exists():
-            crops.append(make_crop(name, row["patient_id"], int(row["Texture_value"]), load(image), load(mask)))
-    if not crops:
-        raise InputError(f"No nodule that {table} names has its files in {folder}.")
-    return crops
+    return [make_crop(box.name, box.patient, box.ratings["texture"], box.image, box.mask) for box in read_boxes(folder)]
 
 
 def make_crop(name: str, patient: str, texture: int, image: Volume, mask: Volume) -> NoduleCrop:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,11 @@ from scipy import ndimage
 from LungNoduleAILib.characterization import delineate
 from LungNoduleAILib.nodule import NoduleMask
 from LungNoduleAILib.nodule_crop import NoduleCrop, crop_nodule
-from SegmentationAILib.files import load
+from LungNoduleAILib.rating import RATINGS
+from LungNoduleAILib.training.lidc_vois import read_boxes
 from SegmentationAILib.volume import Volume
 
-RATED = ("malignancy", "texture", "spiculation", "lobulation", "margin", "sphericity")
 FOLDS = 5
-# LIDC's calcification: 1…5 kinds of it, 6 absent.
-_NO_CALCIFICATION = 6
 _LEAST_VOXELS = 8
 
 
@@ -29,7 +26,7 @@ class RatedNodule:
     """A nodule in its box, with the readers' majority for each rating.
 
     Attributes:
-        ratings: 1…5 in the order of ``RATED``.
+        ratings: 1…5 in the order of ``RATINGS``.
         calcified: whether the majority saw calcium.
     """
 
@@ -47,20 +44,22 @@ class RatedNodule:
 
 
 def read_nodules(folder: Path) -> list[RatedNodule]:
-    """All nodules of the set that have an image; ``folder`` holds nodules.csv, image/ and mask/."""
-    found = []
-    with (folder / "nodules.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            name = f"{row['patient_id']}_R_{row['nodule_id']}"
-            path = folder / "image" / f"{name}.nii.gz"
-            if not path.exists():
-                continue
-            outline = load(folder / "mask" / path.name)
-            mask = NoduleMask((outline.array > 0).astype(np.float32), outline.grid)
-            ratings = np.array([int(row[f"{r.capitalize()}_value"]) for r in RATED])
-            calcified = int(row["Calcification_value"]) != _NO_CALCIFICATION
-            found.append(RatedNodule(name, row["patient_id"], load(path), mask, ratings, calcified))
-    return found
+    """All nodules of lidc-vois in the order of ``nodules.csv``.
+
+    Raises:
+        InputError: as ``read_boxes``.
+    """
+    return [
+        RatedNodule(
+            box.name,
+            box.patient,
+            box.image,
+            NoduleMask((box.mask.array > 0).astype(np.float32), box.mask.grid),
+            np.array([box.ratings[rating] for rating in RATINGS]),
+            box.calcified,
+        )
+        for box in read_boxes(folder)
+    ]
 
 
 def shifted_outline(crop: NoduleCrop, rng: np.random.Generator) -> NoduleMask:
