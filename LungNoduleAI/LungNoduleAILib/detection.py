@@ -27,6 +27,8 @@ THRESHOLD = 0.5
 MAX_NODULES = 50
 # Peaks lower than this are noise of the network.
 LEAST_HEAT = 0.02
+# Two centres nearer than this are one nodule's.
+_LEAST_GAP_MM = 3.0
 _SEARCH_END = 0.8
 
 
@@ -153,14 +155,17 @@ def peaks(found: HeatMap, least: float = LEAST_HEAT) -> list[Peak]:
     highest = found.centre == ndimage.maximum_filter(found.centre, 3)
     places = np.argwhere(highest & (found.centre >= least))
     heats = found.centre[tuple(places.T)]
+    order = np.lexsort((*places.T[::-1], -heats))
+    places, heats = places[order], heats[order]
+    diameters = found.diameter_mm[tuple(places.T)]
+    centres = HEAT_STRIDE * places + (HEAT_STRIDE - 1) / 2
+    reach = np.maximum(diameters / 2, _LEAST_GAP_MM) / SPACING_MM
+    open_to_choice = np.ones(len(places), dtype=bool)
     kept: list[Peak] = []
-    for at in places[np.lexsort((*places.T[::-1], -heats))]:
-        centre = HEAT_STRIDE * at + (HEAT_STRIDE - 1) / 2
-        if any(np.linalg.norm(centre - one.kji) * SPACING_MM < max(one.diameter_mm / 2, 3.0) for one in kept):
-            continue
-        kept.append(
-            Peak(tuple(map(float, centre)), float(found.centre[tuple(at)]), float(found.diameter_mm[tuple(at)]))
-        )
+    for n in range(len(places)):
+        if open_to_choice[n]:
+            kept.append(Peak(tuple(map(float, centres[n])), float(heats[n]), float(diameters[n])))
+            open_to_choice &= np.linalg.norm(centres - centres[n], axis=1) >= reach[n]
     return kept
 
 

@@ -129,8 +129,10 @@ def _draw_reliability(bins: Sequence, path: Path) -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--model", type=click.Path(path_type=Path), help="another than the built-in one")
 @click.option("--limit", type=int, help="nodules in each scan, for a quick look")
-@click.option("--baseline/--no-baseline", default=True)
-def main(data: Path, out: Path, model: Path | None, limit: int | None, baseline: bool) -> None:
+@click.option(
+    "--detector", "names", type=click.Choice(["network", "baseline"]), multiple=True, default=("network", "baseline")
+)
+def main(data: Path, out: Path, model: Path | None, limit: int | None, names: tuple[str, ...]) -> None:
     """Write OUT/nodules.json and pictures."""
     out.mkdir(parents=True, exist_ok=True)
     split = read_split()
@@ -139,7 +141,7 @@ def main(data: Path, out: Path, model: Path | None, limit: int | None, baseline:
     cubes = [c for c in read_cubes(data / "lidc-cubes" / "cubes.npz") if c.name in split["cubes"].test]
     cases = {"blended": list(blended(crops, scans, SEED)), "in place": list(in_place(cubes))}
     detector = read_detector(model) if model else built_in()
-    finders = {"network": network(detector)} | ({"baseline": baseline_finder} if baseline else {})
+    finders = {name: network(detector) if name == "network" else baseline_finder for name in names}
     report: dict = {"cases": {k: len(v) for k, v in cases.items()}, "detectors": {}}
     rows: list[Row] = []
     for name, find in finders.items():
