@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from SegmentationAILib import terminology
 from SegmentationAILib.engine.device import choose_device
@@ -43,6 +44,7 @@ STRUCTURES: dict[str, Structure] = {
     "stomach": terminology.STOMACH,
     "vena_cava": terminology.VENA_CAVA,
 }
+_ONE_PIECE = ("lung_right", "lung_left", "airway", "heart", "aorta", "spinal_cord", "liver", "spleen", "stomach")
 _MARGIN = 32
 _TILE_VOXELS = 6_000_000
 # A structure of which less than this is in view is noise.
@@ -123,6 +125,7 @@ def segment_organs(
     grid = volume.grid.canonical().with_spacing(SPACING_MM)
     hu = resample(volume.array, volume.grid, grid, mode="area", fill=AIR_HU, device=device)
     shares = class_shares(model, np.asarray(hu, dtype=np.float32), device, progress.part(0.05, 0.75))
+    _drop_islands(shares, model.classes)
     labels = _at_full_resolution(shares, grid, volume.grid, device, progress.part(0.75, 1.0))
     structures = {}
     for value, structure in model.structures.items():
@@ -149,6 +152,16 @@ def class_shares(model: OrganModel, hu: NDArray[np.float32], device: str, progre
         share = logits[(slice(None), *tile.inner)].float().softmax(dim=0)
         shares[(slice(None), *tile.keep)] = share.half().cpu().numpy()
     return shares
+
+
+def _drop_islands(shares: NDArray[np.float16], classes: Sequence[str]) -> None:
+    """Of an organ that is one piece only the largest piece keeps its share, in place."""
+    winner = shares.argmax(axis=0)
+    for value, name in enumerate(classes):
+        pieces, count = ndimage.label(winner == value) if name in _ONE_PIECE else (None, 0)
+        if count > 1:
+            largest = pieces == np.bincount(pieces[pieces > 0]).argmax()
+            shares[value][~ndimage.binary_dilation(largest, iterations=2)] = 0
 
 
 def _at_full_resolution(
