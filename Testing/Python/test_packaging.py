@@ -87,7 +87,8 @@ def test_scripts_listed_are_the_scripts_there(name):
 def test_resources_listed_are_the_resources_there(name):
     folder = ROOT / name
     resources = sorted(listed(folder / "CMakeLists.txt", "MODULE_PYTHON_RESOURCES", name))
-    assert resources == files_below(folder / "Resources", folder)
+    beside_code = [path for path in files_below(folder / f"{name}Lib", folder) if not path.endswith(".py")]
+    assert resources == sorted([*files_below(folder / "Resources", folder), *beside_code])
 
 
 def test_shared_resources_listed_are_those_read_at_run_time():
