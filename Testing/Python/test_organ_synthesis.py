@@ -112,7 +112,7 @@ def test_every_class_of_the_map_comes_up(torso):
 
 
 def test_mirroring_exchanges_the_lungs_and_moves_the_liver(torso):
-    patches = OrganPatches([torso], shape=PATCH)
+    patches = OrganPatches([torso], shape=PATCH, mirrored_share=0.5)
     liver_is_right = []
     for index in range(14):
         label = patches[index]["label"]
