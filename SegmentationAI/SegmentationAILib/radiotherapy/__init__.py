@@ -1,0 +1,1 @@
+"""From a lesion to a structure set that a planning system accepts."""
