@@ -90,9 +90,10 @@ def nodule(data: Path, out: Path, blend: bool, **options: Any) -> None:
         recipe = _recipe(nodules.RECIPE, start, options)
         device, report = options["device"], _report(recipe)
         if (data / _PUBLIC_NODULES).is_dir():
-            _refuse_start(start, options)
+            _refuse_freeze(options)
             training = _settings(out, start, options, {"data": "the public sets", "split": "split.json"})
-            fitted = nodules.train(data, out, recipe, device, report=report)
+            network = None if start is None else fine_tuning.network_of(start)
+            fitted = nodules.train(data, out, recipe, device, start=network, report=report)
         else:
             scans = user_scans.read_user_scans(data, out / "prepared")
             split = scans.split.as_text()
@@ -134,9 +135,10 @@ def organs(data: Path, out: Path, **options: Any) -> None:
         recipe = _recipe(recipe_of_organs.RECIPE, start, options)
         device, report = options["device"], _report(recipe)
         if (data / _PUBLIC_ORGANS).is_dir():
-            _refuse_start(start, options)
+            _refuse_freeze(options)
             training = _settings(out, start, options, {"data": "the public sets"})
-            fitted = recipe_of_organs.train(data, out, recipe, device, report=report)
+            network = None if start is None else organ_fine_tuning.network_of(start)
+            fitted = recipe_of_organs.train(data, out, recipe, device, start=network, report=report)
         else:
             cases = user_cases.read_user_cases(data, out / "prepared")
             split, drawn = cases.split.as_text(), [CLASS_NAMES[n] for n in cases.drawn.nonzero()[0]]
@@ -175,9 +177,9 @@ def _check(data: Path, out: Path, device: str) -> None:
     choose_device(device)
 
 
-def _refuse_start(start: Model | None, options: Mapping[str, Any]) -> None:
-    if start is not None or options["freeze"] != "none":
-        raise InputError("The public sets train a new network; leave --from and --freeze out, or give your own scans.")
+def _refuse_freeze(options: Mapping[str, Any]) -> None:
+    if options["freeze"] != "none":
+        raise InputError("The public sets train the whole network; leave --freeze out, or give your own scans.")
 
 
 def _recipe(usual: Recipe, start: Model | None, options: Mapping[str, Any]) -> Recipe:

@@ -32,6 +32,17 @@ def in_encoder(parameter: str) -> bool:
     return parameter.startswith(ENCODER)
 
 
+def network_of(model: Model) -> NoduleNetwork:
+    """The network of a model.
+
+    Raises:
+        InputError: the weights fit no such network.
+    """
+    network = NoduleNetwork(Widths(**model.card.configuration))
+    model.load_into(network)
+    return network
+
+
 def fine_tune(
     scans: UserScans,
     out: Path,
@@ -59,10 +70,7 @@ def fine_tune(
         InputError: the checkpoint in ``out`` is of another recipe or network, or the model's weights fit no
             nodule network.
     """
-    network = None
-    if start is not None:
-        network = NoduleNetwork(Widths(**start.card.configuration))
-        start.load_into(network)
+    network = None if start is None else network_of(start)
     crops = own_crops(scans.train) if blended else ()
     patches = NodulePatches(scans.train, crops, (), recipe.seed, at_nodules=_AT_NODULES, blended=blended)
     other = NodulePatches(scans.validation, (), (), _VALIDATION_SEED, at_nodules=_AT_NODULES, blended=False)

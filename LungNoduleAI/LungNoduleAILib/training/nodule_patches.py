@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from LungNoduleAILib.network import HEAT_STRIDE, normalized
 from LungNoduleAILib.training.backgrounds import Background
@@ -21,6 +22,8 @@ SIDE = 48
 # Nodules under 3 mm are no findings (Fleischner 2017), and a voxel of 1 mm shows little of them.
 LEAST_DIAMETER_MM = 3.0
 _AIR_HU = -1000.0
+# Share of backgrounds that are turned and stretched.
+_TURNED = 0.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,20 +96,15 @@ class NodulePatches:
     def _blended(self, rng: np.random.Generator) -> Scene:
         which, centre = self._place(rng)
         background = self._backgrounds[which]
-        hu, lungs, nodules, ignored = (
-            _window(array, centre - SIDE // 2, fill)
-            for array, fill in (
-                (background.hu, _AIR_HU),
-                (background.lungs, False),
-                (background.nodules, 0),
-                (background.ignored, False),
-            )
+        place = _Window.turned(centre, rng) if rng.random() < _TURNED else _Window(centre)
+        hu = place.cut(background.hu, _AIR_HU).astype(np.float32)
+        lungs, nodules, ignored = (
+            place.cut(array) for array in (background.lungs, background.nodules, background.ignored)
         )
-        hu = hu.astype(np.float32)
         rough = None
         if self._rough:
             nowhere = np.zeros((1, 1, 1), dtype=bool)
-            rough = _window(nowhere if background.rough is None else background.rough, centre - SIDE // 2, False)
+            rough = place.cut(nowhere if background.rough is None else background.rough)
         if not self._blend:
             return Scene(hu, nodules, ignored, rough)
         taken = (nodules > 0) | ignored
@@ -228,11 +226,37 @@ def _place(rng: np.random.Generator, lungs: NDArray[np.bool_], taken: NDArray[np
     return tuple(int(n) for n in np.unravel_index(voxels[rng.integers(len(voxels))], lungs.shape))
 
 
-def _window(array: NDArray, start: NDArray, fill: float) -> NDArray:
-    """A cube of the array, filled where it goes beyond."""
-    cube = np.full((SIDE,) * 3, fill, dtype=array.dtype)
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """A cube of ``SIDE`` voxels around one voxel (k, j, i) of a CT, turned and stretched by ``matrix``.
+
+    A few CTs hold a few vessels; turned and stretched ones are as good as others to learn from.
+    """
+
+    centre: NDArray[np.int64]
+    matrix: NDArray[np.float64] | None = None
+
+    @classmethod
+    def turned(cls, centre: NDArray[np.int64], rng: np.random.Generator) -> _Window:
+        angles = np.radians(rng.normal(0, 15, 3))
+        return cls(centre, Rotation.from_euler("xyz", angles).as_matrix() * np.exp(rng.normal(0, 0.12, 3)))
+
+    def cut(self, array: NDArray, fill: float = 0) -> NDArray:
+        """The cube's voxels, filled where it goes beyond the array."""
+        if self.matrix is None:
+            return _cut(array, self.centre - SIDE // 2, SIDE, fill)
+        corners = np.abs(self.matrix).sum(axis=1) * SIDE / 2
+        side = 2 * int(np.ceil(corners.max())) + 4
+        near = _cut(array, self.centre - side // 2, side, fill)
+        middle = np.full(3, side // 2) - self.matrix @ np.full(3, SIDE // 2)
+        order = 3 if array.dtype == np.int16 else 0
+        return ndimage.affine_transform(near, self.matrix, middle, (SIDE,) * 3, order=order, mode="nearest")
+
+
+def _cut(array: NDArray, start: NDArray, side: int, fill: float) -> NDArray:
+    cube = np.full((side,) * 3, fill, dtype=array.dtype)
     low = np.maximum(start, 0)
-    high = np.minimum(start + SIDE, array.shape)
+    high = np.minimum(start + side, array.shape)
     if (high > low).all():
         there = tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))
         cube[there] = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]

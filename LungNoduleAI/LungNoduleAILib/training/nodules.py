@@ -11,6 +11,7 @@ from torch import nn
 
 from LungNoduleAILib.network import HEAT_STRIDE, NoduleNetwork
 from LungNoduleAILib.training.backgrounds import Background, read_background
+from LungNoduleAILib.training.hard_negatives import with_false_marks
 from LungNoduleAILib.training.lidc import read_crops, read_cubes
 from LungNoduleAILib.training.nodule_loss import nodule_loss
 from LungNoduleAILib.training.nodule_patches import NodulePatches
@@ -26,7 +27,13 @@ _HIT_MM = 3.0
 
 
 def train(
-    data: Path, out: Path, recipe: Recipe = RECIPE, device: str = "auto", *, report: Report | None = None
+    data: Path,
+    out: Path,
+    recipe: Recipe = RECIPE,
+    device: str = "auto",
+    *,
+    start: NoduleNetwork | None = None,
+    report: Report | None = None,
 ) -> Fitted:
     """Fit the nodule network as the shipped one was.
 
@@ -35,6 +42,7 @@ def train(
         out: for the checkpoint, the log and prepared data.
         recipe: rates, steps, seed.
         device: "auto", "cpu", "cuda:0".
+        start: the network to go on from, which is shown where it was wrong; a new one if not given.
         report: told of each validation.
 
     Raises:
@@ -42,6 +50,8 @@ def train(
     """
     split = read_split()
     backgrounds = [read_background(data / name, out / "prepared") for name in sorted(split["scans"].train)]
+    if start is not None:
+        backgrounds = [with_false_marks(one, start, device) for one in backgrounds]
     crops = read_crops(data / "lidc-vois")
     cubes = read_cubes(data / "lidc-cubes" / "cubes.npz")
     patches = NodulePatches(
@@ -51,7 +61,7 @@ def train(
         recipe.seed,
     )
     held = [crop for crop in crops if crop.patient in split["patients"].validation]
-    return run(patches, validation_patches(backgrounds, held), out, recipe, device, report=report)
+    return run(patches, validation_patches(backgrounds, held), out, recipe, device, start, report=report)
 
 
 def run(

@@ -25,7 +25,13 @@ _VALIDATION_SEED = 90210
 
 
 def train(
-    data: Path, out: Path, recipe: Recipe = RECIPE, device: str = "auto", *, report: Report | None = None
+    data: Path,
+    out: Path,
+    recipe: Recipe = RECIPE,
+    device: str = "auto",
+    *,
+    start: OrganNetwork | None = None,
+    report: Report | None = None,
 ) -> Fitted:
     """Fit the organ network as the shipped one was.
 
@@ -34,6 +40,7 @@ def train(
         out: for the checkpoint, the log and prepared cases.
         recipe: rates, steps, seed.
         device: "auto", "cpu", "cuda:0".
+        start: the network to go on from; a new one if not given.
         report: told of each validation.
 
     Raises:
@@ -42,7 +49,7 @@ def train(
     cases = [case for case in training_cases(data, out / "prepared") if case.name not in HELD_OUT]
     patches = OrganPatches(cases, seed=recipe.seed, shape=PATCH, keep_soft=True)
     other = OrganPatches(cases, seed=_VALIDATION_SEED, shape=PATCH, keep_soft=True)
-    return run(patches, [other[n] for n in range(_VALIDATION_PATCHES)], out, recipe, device, report=report)
+    return run(patches, [other[n] for n in range(_VALIDATION_PATCHES)], out, recipe, device, start, report=report)
 
 
 def run(
