@@ -39,7 +39,6 @@ class HeatMap:
     mask: NDArray[np.float32]
 
 
-@torch.inference_mode()
 def heat_map(network: NoduleNetwork, space: SearchSpace, device: str, progress: Progress) -> HeatMap:
     """Run the network over the lungs and their surface.
 
@@ -61,7 +60,8 @@ def heat_map(network: NoduleNetwork, space: SearchSpace, device: str, progress: 
     for n, tile in enumerate(tiles):
         progress(n / len(tiles), "Searching the lungs for nodules")
         hu = torch.from_numpy(np.ascontiguousarray(read_padded(space.hu, tile.read, AIR_HU))).to(place)
-        with precision():
+        # Around the network alone: moved in inference mode, its weights could never be trained again.
+        with torch.inference_mode(), precision():
             answer = network(normalized(hu)[None, None])
         here, inner = (tuple(_coarse(side) for side in sides) for sides in (tile.keep, tile.inner))
         centre[here] = torch.sigmoid(answer.heat[0, 0].float())[inner].cpu().numpy()
