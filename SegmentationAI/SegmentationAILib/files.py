@@ -99,7 +99,7 @@ def save(image: Volume | LabelMap, path: str | Path, *, compression_level: int =
         raise InputError(
             "NIfTI cannot hold a grid whose axes are not at right angles; choose a name that ends in .nrrd."
         )
-    itk_image = _to_itk(image.array, image.grid)
+    itk_image = to_itk(image.array, image.grid)
     with atomic_write(path) as partial:
         try:
             sitk.WriteImage(itk_image, str(partial), useCompression=True, compressionLevel=compression_level)
@@ -234,7 +234,8 @@ def _ijk_to_ras(image: sitk.Image) -> NDArray[np.float64]:
     return LPS_FROM_RAS @ matrix
 
 
-def _to_itk(array: NDArray, grid: Grid) -> sitk.Image:
+def to_itk(array: NDArray, grid: Grid) -> sitk.Image:
+    """``array`` [k, j, i] as an image in LPS mm."""
     if array.dtype == bool:
         array = array.astype(np.uint8)
     elif array.dtype == np.float16:
