@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.radiotherapy.dvh_sampling import Samples, sample
+from SegmentationAILib.radiotherapy.dvh_sampling import sample
 from SegmentationAILib.radiotherapy.structure_set import StructureSet
 from SegmentationAILib.volume import Grid, Volume
 
-_BINS = 20_000
+_BINS = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,24 +130,21 @@ def compute_dvh(dose: Volume, occupancy: NDArray, grid: Grid, *, name: str = "")
     Raises:
         InputError: the structure is empty.
     """
-    pieces = list(sample(dose, occupancy, grid))
-    if not pieces:
+    histogram = _Histogram(float(dose.array.min()), float(dose.array.max()))
+    outside_cc = weighted = 0.0
+    for samples in sample(dose, occupancy, grid):
+        inside = np.isfinite(samples.dose_gy)
+        outside_cc += float(samples.volume_cc[~inside].sum(dtype=np.float64))
+        value, half, volume = (a[inside].astype(np.float64) for a in samples)
+        weighted += float(value @ volume)
+        histogram.add(value, half, volume)
+    edges, at_least = histogram.cumulative()
+    if at_least[0] + outside_cc == 0:
         raise InputError(f"The structure '{name}' is empty; draw it, or leave it out.")
-    samples = Samples(*(np.concatenate([getattr(p, key) for p in pieces]) for key in Samples.__dataclass_fields__))
-    inside = np.isfinite(samples.dose_gy)
-    outside_cc = float(samples.volume_cc[~inside].sum(dtype=np.float64))
     faces = [dose.array.take(end, axis) for axis in range(3) for end in (0, -1)]
     limit = float(max(face.max() for face in faces))
-    if not inside.any():
-        return DVH(name, np.zeros(2), np.zeros(2), 0.0, outside_cc, 0.0, limit)
-    value, half, volume = (a[inside] for a in (samples.dose_gy, samples.half_span_gy, samples.volume_cc))
-    edges, per_bin = _histogram(value, half, volume, float(dose.array.min()), float(dose.array.max()))
-    at_least = np.append(np.cumsum(per_bin[::-1])[::-1], 0.0)
-    filled = np.flatnonzero(per_bin > 1e-9 * at_least[0])
-    held = slice(filled[0], filled[-1] + 2)
-    at_least = at_least[held] - at_least[filled[-1] + 1]
-    mean = float(np.average(value, weights=volume))
-    return DVH(name, edges[held], at_least, mean, outside_cc, 0.0, limit)
+    mean = weighted / at_least[0] if at_least[0] else 0.0
+    return DVH(name, edges, at_least, mean, outside_cc, 0.0, limit)
 
 
 def structure_dvhs(
@@ -185,30 +182,37 @@ def dose_grid_dvh(dose: Volume) -> DVH:
     return compute_dvh(dose, np.ones(dose.shape, dtype=bool), dose.grid, name="dose grid")
 
 
-def _histogram(
-    value: NDArray, half: NDArray, volume: NDArray, lowest: float, highest: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Edges [n + 1] in Gy and the volume [n] in cc between them; each sample is even over value ± half."""
-    value, volume = value.astype(np.float64), volume.astype(np.float64)
-    start, end = np.maximum(value - half, lowest), np.minimum(value + half, highest)
-    low, high = float(start.min()), float(end.max())
-    width = max((high - low) / _BINS, 1e-6)
-    low, high = low - width, high + width
-    edges = np.linspace(low, high, _BINS + 3)
-    width = edges[1] - edges[0]
-    # No narrower than a bin, where the height would be infinite.
-    too_narrow = end - start < width
-    start[too_narrow], end[too_narrow] = value[too_narrow] - width / 2, value[too_narrow] + width / 2
-    height = volume / (end - start)
-    rising, rising_late = _steps(start, height, low, width)
-    falling, falling_late = _steps(end, height, low, width)
-    per_bin = width * (np.cumsum(rising - falling) - (rising_late - falling_late))
-    return edges, np.maximum(per_bin, 0.0)
+class _Histogram:
+    """Volume by dose, of samples that are each even over a span of doses."""
 
+    def __init__(self, lowest: float, highest: float) -> None:
+        self._lowest, self._highest = lowest, highest
+        self._width = max((highest - lowest) / _BINS, 1e-6)
+        # A bin on each side for samples in the outermost bins.
+        self._start = lowest - self._width
+        self._steps = np.zeros(_BINS + 3)
+        self._late = np.zeros(_BINS + 3)
 
-def _steps(at: NDArray, height: NDArray, low: float, width: float) -> tuple[NDArray, NDArray]:
-    """For each bin the sum of the steps in it, and of what of them the bin's beginning misses."""
-    place = (at - low) / width
-    index = np.clip(place.astype(np.intp), 0, _BINS + 1)
-    late = np.bincount(index, height * (place - index), minlength=_BINS + 2)
-    return np.bincount(index, height, minlength=_BINS + 2), late
+    def add(self, value: NDArray[np.float64], half: NDArray[np.float64], volume: NDArray[np.float64]) -> None:
+        """Count samples in Gy and cc that are even over value ± half."""
+        start, end = np.maximum(value - half, self._lowest), np.minimum(value + half, self._highest)
+        # No narrower than a bin, where the height would be infinite.
+        narrow = end - start < self._width
+        start[narrow], end[narrow] = value[narrow] - self._width / 2, value[narrow] + self._width / 2
+        height = volume / (end - start)
+        for at, step in ((start, height), (end, -height)):
+            place = (at - self._start) / self._width
+            index = np.clip(place.astype(np.intp), 0, _BINS + 2)
+            self._steps += np.bincount(index, step, minlength=_BINS + 3)
+            # What of the step its bin's beginning misses.
+            self._late += np.bincount(index, step * (place - index), minlength=_BINS + 3)
+
+    def cumulative(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Doses [n] from the lowest to the highest that occurs, and the volume [n] in cc that gets at least each."""
+        per_bin = np.maximum(self._width * (np.cumsum(self._steps) - self._late), 0.0)
+        filled = np.flatnonzero(per_bin > 1e-9 * per_bin.sum())
+        if not len(filled):
+            return np.zeros(2), np.zeros(2)
+        held = per_bin[filled[0] : filled[-1] + 1]
+        edges = self._start + self._width * np.arange(filled[0], filled[-1] + 2)
+        return edges, np.append(np.cumsum(held[::-1])[::-1], 0.0)
