@@ -70,6 +70,8 @@ def read_dose(path: str | Path, *, prescription_gy: float | None = None) -> RTDo
         step, samples = _regular(offsets, path.name)
         grid = _first_plane_grid(header, offsets, step, path.name)
         scaling = float(header.get("DoseGridScaling") or 0)
+    except InputError:
+        raise
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         raise _damaged(path) from error
     if not np.isfinite(scaling) or scaling <= 0:
@@ -112,6 +114,8 @@ def _header(path: Path) -> Dataset:
         if not path.is_file() or not is_dicom(path):
             raise InputError(f"'{path.name}' is not a DICOM file; choose an RTDOSE file.")
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"'{path.name}' cannot be read ({error.strerror}); check its permissions.") from error
     except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, struct.error, zlib.error) as error:
