@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LungNoduleAILib.guidelines import brock, herder, mayo
@@ -58,6 +58,7 @@ def test_brock_gives_the_published_models(inputs, with_spiculation, without):
 
 
 @given(brock_inputs)
+@settings(deadline=None)
 def test_brock_2b_agrees_with_its_form_without_centring(inputs):
     """Eur Radiol 2019 (PMC6717521), table 2."""
     age, female, family, emphysema, diameter, kind, upper, count, spiculation = inputs
@@ -79,6 +80,7 @@ def test_brock_2b_agrees_with_its_form_without_centring(inputs):
 
 
 @given(brock_inputs, diameters, ages, st.sampled_from(["2a", "2b"]))
+@settings(deadline=None)
 def test_brock_never_falls_with_size_or_age_nor_rises_with_count(inputs, diameter, age, model):
     def at(**changed):
         names = (
@@ -119,6 +121,7 @@ def test_mayo_gives_the_published_model(inputs, per_cent):
 
 
 @given(mayo_inputs, diameters, ages)
+@settings(deadline=None)
 def test_mayo_never_falls_with_size_age_or_a_risk_factor(inputs, diameter, age):
     def at(place, value):
         return mayo.probability(*inputs[:place], value, *inputs[place + 1 :])
@@ -144,6 +147,7 @@ def test_herder_gives_the_published_model(before, after):
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
+@settings(deadline=None)
 def test_herder_never_falls_with_the_mayo_probability_or_uptake(one, other):
     low, high = sorted((one, other))
     for uptake in Uptake:
@@ -226,6 +230,7 @@ def test_what_is_not_known_is_asked_and_the_range_holds_the_truth(risk, name):
 
 
 @given(brock_inputs)
+@settings(deadline=None)
 def test_the_range_of_every_unknown_holds_every_case(inputs):
     age, female, family, emphysema, diameter, kind, upper, count, spiculation = inputs
     nodule = Finding(kind=kind, long_axis_mm=diameter, lobe=Lobe.LEFT_UPPER if upper else Lobe.LEFT_LOWER)

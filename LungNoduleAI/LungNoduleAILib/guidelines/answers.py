@@ -53,11 +53,12 @@ class Recommendation:
 
     @property
     def text(self) -> str:
-        """One sentence for the user."""
+        """For the user: what it advises, and by which rule."""
         if not self.applies:
             return f"The guideline says that it does not apply here: {self.advice} ({self.guideline})."
         category = f"category {self.category}; " if self.category else ""
-        return f"The guideline says: {category}{self.advice} ({self.guideline}, {self.rule.source})."
+        where = f"{self.guideline}, {self.rule.source}"
+        return f"The guideline says: {category}{self.advice}. Its rule: {self.rule.text} ({where})."
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ QUESTIONS = dict(
         _question("juxtapleural", "Does the nodule lie at the pleura?"),
         _question("perifissural", "Does the nodule lie at a fissure?"),
         _question("smooth_margin", "Is the nodule's margin smooth?"),
-        _question("shape", "Is the nodule oval, lentiform or triangular?", tuple(Shape)),
+        _question("shape", "Is the nodule oval, lentiform or triangular?", (Shape.TRIANGULAR, Shape.OTHER)),
         _question(
             "behaviour",
             "Is this the first CT, or is the nodule new, stable, smaller or growing?",
