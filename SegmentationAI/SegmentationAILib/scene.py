@@ -95,13 +95,7 @@ def add_segmentation(
     for layer in layers:
         image = _oriented_image(layer, from_world)
         for value, structure in layer.structures.items():
-            segment = slicer.vtkSegment()
-            segment.SetName(structure.name)
-            segment.SetColor(*structure.colour)
-            segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(structure))
-            segment.SetLabelValue(value)
-            segment.AddRepresentation(BINARY_LABELMAP, image)
-            segmentation.AddSegment(segment, structure.name)
+            segmentation.AddSegment(_segment(structure, value, image), structure.name)
     with scene_batch():
         slicer.mrmlScene.AddNode(node)
         node.CreateDefaultDisplayNodes()
@@ -109,6 +103,16 @@ def add_segmentation(
         node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
     place_beside(node, volume_node)
     return node
+
+
+def segment_from_labels(labels: LabelMap, value: int, volume_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkSegment:
+    """One structure of a label map as a segment, for a segmentation under the volume's parent transform.
+
+    Raises:
+        InputError: the volume's parent transform is not linear.
+    """
+    image = _oriented_image(labels, np.linalg.inv(_matrix_to_world(volume_node)))
+    return _segment(labels.structures[value], value, image)
 
 
 def mask_from_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: Grid) -> NDArray[np.bool_]:
@@ -171,6 +175,16 @@ def terminology_entry(structure: Structure) -> str:
 
 def _code(code: Code | None) -> str:
     return f"{code.value}^{code.scheme}^{code.meaning}" if code else "^^"
+
+
+def _segment(structure: Structure, value: int, image: slicer.vtkOrientedImageData) -> slicer.vtkSegment:
+    segment = slicer.vtkSegment()
+    segment.SetName(structure.name)
+    segment.SetColor(*structure.colour)
+    segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(structure))
+    segment.SetLabelValue(value)
+    segment.AddRepresentation(BINARY_LABELMAP, image)
+    return segment
 
 
 def _oriented_image(labels: LabelMap, from_world: NDArray) -> slicer.vtkOrientedImageData:

@@ -118,3 +118,16 @@ class StructureSet:
                 held[n] = structure
                 return replace(self, structures=tuple(held))
         return replace(self, structures=(*held, structure))
+
+
+def role_of_name(name: str) -> Role:
+    """The role that a name begins with (AAPM TG-263: GTVp, CTVn1, PTV_High, SpinalCord_PRV05), else an organ's."""
+    upper = name.strip().upper()
+    for role in (Role.GTV, Role.CTV, Role.ITV, Role.PTV):
+        if upper.startswith(role.value):
+            return role
+    if "PRV" in upper:
+        return Role.PRV
+    if upper in ("EXTERNAL", "BODY", "SKIN", "PATIENT"):
+        return Role.EXTERNAL
+    return Role.ORGAN
