@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from LungNoduleAILib.candidates import Candidate, find_blobs
-from LungNoduleAILib.characterization import SPACING_MM, Delineation, delineate, nodule_of
-from LungNoduleAILib.nodule import Nodule, NoduleMask
+from LungNoduleAILib.characterization import SPACING_MM, Delineation, delineate
+from LungNoduleAILib.collection import OutlinedMark, collect
+from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.scoring import BASELINE, FEATURES, features
 from LungNoduleAILib.search import SearchSpace, search_space
 from SegmentationAILib.engine.device import choose_device
@@ -70,21 +71,12 @@ def detect(
     space = search_space(volume, lungs, device)
     scored = [(BASELINE.probability(one.features), one) for one in outlined_candidates(space, device, progress)]
     best = sorted(((score, one) for score, one in scored if score >= threshold), key=lambda pair: -pair[0])
-    nodules: list[Nodule] = []
-    taken = np.zeros(space.grid.shape, dtype=bool)
-    for score, one in best:
-        inside = one.found.occupancy >= 0.5
-        if not inside.any() or taken[one.window][inside].mean() > 0.2:
-            continue
-        taken[one.window] |= inside
-        box = space.grid.crop([side.start for side in one.window], one.found.occupancy.shape)
-        nodule = nodule_of(
-            volume, lungs, NoduleMask(one.found.occupancy, box), len(nodules) + 1, one.candidate.diameter_mm, score
-        )
-        if not _is_contrast_filled(nodule, one):
-            nodules.append(nodule)
-        if len(nodules) == max_nodules:
-            break
+    marks = {
+        OutlinedMark(score, one.candidate.diameter_mm, one.window, one.found.occupancy): one for score, one in best
+    }
+    nodules = collect(
+        marks, volume, lungs, space, max_nodules, lambda nodule, mark: not _is_contrast_filled(nodule, marks[mark])
+    )
     progress(1.0, "Nodules done")
     return nodules
 

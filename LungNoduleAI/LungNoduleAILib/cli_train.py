@@ -82,6 +82,7 @@ def nodule(data: Path, out: Path, blend: bool, **options: Any) -> None:
     """
     with _one_line():
         _check(data, out, options["device"])
+        from LungNoduleAILib.detection import network_of
         from LungNoduleAILib.network import HU_RANGE, SPACING_MM
         from LungNoduleAILib.training import fine_tuning, nodules, user_scans
         from SegmentationAILib.engine.model_folder import read_model
@@ -92,7 +93,7 @@ def nodule(data: Path, out: Path, blend: bool, **options: Any) -> None:
         if (data / _PUBLIC_NODULES).is_dir():
             _refuse_freeze(options)
             training = _settings(out, start, options, {"data": "the public sets", "split": "split.json"})
-            network = None if start is None else fine_tuning.network_of(start)
+            network = None if start is None else network_of(start)
             fitted = nodules.train(data, out, recipe, device, start=network, report=report)
         else:
             scans = user_scans.read_user_scans(data, out / "prepared")
@@ -126,6 +127,7 @@ def organs(data: Path, out: Path, **options: Any) -> None:
     with _one_line():
         _check(data, out, options["device"])
         from SegmentationAILib.engine.model_folder import read_model
+        from SegmentationAILib.organ_model import network_of
         from SegmentationAILib.organ_network import HU_RANGE, SPACING_MM
         from SegmentationAILib.training import organ_fine_tuning, user_cases
         from SegmentationAILib.training import organs as recipe_of_organs
@@ -137,7 +139,7 @@ def organs(data: Path, out: Path, **options: Any) -> None:
         if (data / _PUBLIC_ORGANS).is_dir():
             _refuse_freeze(options)
             training = _settings(out, start, options, {"data": "the public sets"})
-            network = None if start is None else organ_fine_tuning.network_of(start)
+            network = None if start is None else network_of(start)
             fitted = recipe_of_organs.train(data, out, recipe, device, start=network, report=report)
         else:
             cases = user_cases.read_user_cases(data, out / "prepared")

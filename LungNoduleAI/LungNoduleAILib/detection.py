@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,20 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from LungNoduleAILib.characterization import delineate, nodule_of
+from LungNoduleAILib.characterization import delineate
+from LungNoduleAILib.collection import OutlinedMark, collect
 from LungNoduleAILib.heat import HeatMap, heat_map
 from LungNoduleAILib.network import HEAT_STRIDE, SPACING_MM, NoduleNetwork, Widths
-from LungNoduleAILib.nodule import Nodule, NoduleMask
+from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.search import SearchSpace, search_space
-from SegmentationAILib.engine.model_folder import read_model
+from SegmentationAILib.engine.model_folder import Model, read_model
 from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.metrics import dice
-from SegmentationAILib.resources import resource
+from SegmentationAILib.resources import model_path
 from SegmentationAILib.volume import Volume
 
-MODEL = "Models/nodules"
 # About three false marks in a scan and four of five nodules of 5 mm and more (Resources/Models/nodules.md).
 THRESHOLD = 0.05
 MAX_NODULES = 50
@@ -81,10 +81,7 @@ def built_in() -> Detector:
     Raises:
         InputError: its files are missing or damaged.
     """
-    weights = resource(f"{MODEL}.safetensors")
-    if weights is None:
-        raise InputError("The built-in nodule model is missing from this installation; install ThoraxAI again.")
-    return read_detector(weights)
+    return read_detector(model_path("nodules"))
 
 
 def read_detector(path: Path) -> Detector:
@@ -97,10 +94,19 @@ def read_detector(path: Path) -> Detector:
         InputError: as ``read_model``.
     """
     model = read_model(path, "nodule")
+    scale = model.card.training.get("score_scale", {})
+    return Detector(network_of(model).eval(), ScoreScale(**scale))
+
+
+def network_of(model: Model) -> NoduleNetwork:
+    """The network of a model, with its weights.
+
+    Raises:
+        InputError: the weights fit no such network.
+    """
     network = NoduleNetwork(Widths(**model.card.configuration))
     model.load_into(network)
-    scale = model.card.training.get("score_scale", {})
-    return Detector(network.eval(), ScoreScale(**scale))
+    return network
 
 
 def detect(
@@ -136,22 +142,22 @@ def detect(
     progress(0.0, "Preparing the search")
     space = search_space(volume, lungs, device)
     found = heat_map(detector.network, space, device, progress.part(0.05, _SEARCH_END))
-    nodules: list[Nodule] = []
-    taken = np.zeros(space.grid.shape, dtype=bool)
-    for peak in peaks(found):
-        score = detector.scale.score(peak.heat)
-        if score < threshold or len(nodules) == max_nodules:
-            break
-        progress(_SEARCH_END + (1 - _SEARCH_END) * len(nodules) / max_nodules, "Outlining nodules")
-        window, occupancy = outline(found, space, peak)
-        inside = occupancy >= 0.5
-        if not inside.any() or taken[window][inside].mean() > 0.2:
-            continue
-        taken[window] |= inside
-        mask = NoduleMask(occupancy, space.grid.crop([side.start for side in window], occupancy.shape))
-        nodules.append(nodule_of(volume, lungs, mask, len(nodules) + 1, peak.diameter_mm, score))
+    marks = _outlined(found, space, detector.scale, threshold, progress.part(_SEARCH_END, 1.0), max_nodules)
+    nodules = collect(marks, volume, lungs, space, max_nodules)
     progress(1.0, "Nodules done")
     return nodules
+
+
+def _outlined(
+    found: HeatMap, space: SearchSpace, scale: ScoreScale, threshold: float, progress: Progress, expected: int
+) -> Iterator[OutlinedMark]:
+    """The peaks of at least the threshold, outlined one by one."""
+    for n, peak in enumerate(peaks(found)):
+        score = scale.score(peak.heat)
+        if score < threshold:
+            return
+        progress(min(1.0, n / expected), "Outlining nodules")
+        yield OutlinedMark(score, peak.diameter_mm, *outline(found, space, peak))
 
 
 def peaks(found: HeatMap, least: float = LEAST_HEAT) -> list[Peak]:

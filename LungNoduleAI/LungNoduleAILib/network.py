@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from SegmentationAILib.engine.unet_blocks import Residual, Up, blocks_to_channels, channels_to_blocks, convolution
+
 SPACING_MM = 1.0
 # Heat map and size are given for every second voxel.
 HEAT_STRIDE = 2
@@ -58,20 +60,20 @@ class NoduleNetwork(nn.Module):
         super().__init__()
         self.widths = w = widths or Widths()
         # Voxels of 1 mm become channels at 2 mm: nothing is lost, and no layer runs at the full size.
-        self.stem = _convolution(8, w.half)
+        self.stem = convolution(8, w.half)
         self.at_half = Residual(w.half)
-        self.down_quarter = _convolution(w.half, w.quarter, kernel=2, stride=2)
+        self.down_quarter = convolution(w.half, w.quarter, kernel=2, stride=2)
         self.at_quarter = nn.Sequential(Residual(w.quarter), Residual(w.quarter))
-        self.down_eighth = _convolution(w.quarter, w.eighth, kernel=2, stride=2)
+        self.down_eighth = convolution(w.quarter, w.eighth, kernel=2, stride=2)
         self.at_eighth = nn.Sequential(Residual(w.eighth), Residual(w.eighth))
-        self.down_sixteenth = _convolution(w.eighth, w.sixteenth, kernel=2, stride=2)
+        self.down_sixteenth = convolution(w.eighth, w.sixteenth, kernel=2, stride=2)
         self.at_sixteenth = Residual(w.sixteenth)
-        self.up_eighth = _Up(w.sixteenth, w.eighth)
-        self.up_quarter = _Up(w.eighth, w.quarter)
-        self.up_half = _Up(w.quarter, w.half)
-        self.heat = nn.Sequential(_convolution(w.half, w.half), nn.Conv3d(w.half, 1, 1))
-        self.size = nn.Sequential(_convolution(w.half, w.half, kernel=1), nn.Conv3d(w.half, 1, 1))
-        self.mask = nn.Sequential(_convolution(w.half, w.half), nn.Conv3d(w.half, 8, 1))
+        self.up_eighth = Up(w.sixteenth, w.eighth)
+        self.up_quarter = Up(w.eighth, w.quarter)
+        self.up_half = Up(w.quarter, w.half)
+        self.heat = nn.Sequential(convolution(w.half, w.half), nn.Conv3d(w.half, 1, 1))
+        self.size = nn.Sequential(convolution(w.half, w.half, kernel=1), nn.Conv3d(w.half, 1, 1))
+        self.mask = nn.Sequential(convolution(w.half, w.half), nn.Conv3d(w.half, 8, 1))
         # Centres are one voxel in ten thousand: without this the first steps unlearn everything else.
         nn.init.constant_(self.heat[-1].bias, -5.0)
         nn.init.constant_(self.mask[-1].bias, -4.0)
@@ -80,60 +82,14 @@ class NoduleNetwork(nn.Module):
 
     def forward(self, patch: torch.Tensor) -> Answer:
         """Args: patch: [n, 1, k, j, i] from ``normalized``; each side a multiple of 16."""
-        half = self.at_half(self.stem(_blocks_to_channels(patch)))
+        half = self.at_half(self.stem(blocks_to_channels(patch)))
         quarter = self.at_quarter(self.down_quarter(half))
         eighth = self.at_eighth(self.down_eighth(quarter))
         deep = self.at_sixteenth(self.down_sixteenth(eighth))
         deep = self.up_quarter(self.up_eighth(deep, eighth), quarter)
         features = self.up_half(deep, half)
-        return Answer(self.heat(features), self.size(features), _channels_to_blocks(self.mask(features)))
+        return Answer(self.heat(features), self.size(features), channels_to_blocks(self.mask(features)))
 
     def configuration(self) -> dict[str, int]:
         """What makes an equal, untrained network: ``NoduleNetwork(Widths(**configuration))``."""
         return asdict(self.widths)
-
-
-class Residual(nn.Module):
-    """Two convolutions beside an identity (He et al., CVPR 2016)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = _convolution(width, width)
-        self.second = nn.Sequential(nn.Conv3d(width, width, 3, padding=1, bias=False), nn.BatchNorm3d(width))
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return torch.relu(features + self.second(self.first(features)))
-
-
-class _Up(nn.Module):
-    """Coarse features upsampled, joined to the fine ones of the way down."""
-
-    def __init__(self, coarse: int, fine: int) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose3d(coarse, fine, 2, 2)
-        self.join = _convolution(2 * fine, fine, kernel=1)
-        self.refine = Residual(fine)
-
-    def forward(self, coarse: torch.Tensor, fine: torch.Tensor) -> torch.Tensor:
-        return self.refine(self.join(torch.cat([self.up(coarse), fine], dim=1)))
-
-
-def _blocks_to_channels(patch: torch.Tensor) -> torch.Tensor:
-    """[n, 1, k, j, i] to [n, 8, k/2, j/2, i/2]: each 2×2×2 block becomes a voxel of eight channels."""
-    n, _, k, j, i = patch.shape
-    blocks = patch.reshape(n, k // 2, 2, j // 2, 2, i // 2, 2)
-    return blocks.permute(0, 2, 4, 6, 1, 3, 5).reshape(n, 8, k // 2, j // 2, i // 2)
-
-
-def _channels_to_blocks(channels: torch.Tensor) -> torch.Tensor:
-    """The way back from ``_blocks_to_channels``."""
-    n, _, k, j, i = channels.shape
-    blocks = channels.reshape(n, 2, 2, 2, k, j, i).permute(0, 4, 1, 5, 2, 6, 3)
-    return blocks.reshape(n, 1, 2 * k, 2 * j, 2 * i)
-
-
-def _convolution(inward: int, outward: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    padding = 1 if kernel == 3 else 0
-    return nn.Sequential(
-        nn.Conv3d(inward, outward, kernel, stride, padding, bias=False), nn.BatchNorm3d(outward), nn.ReLU(inplace=True)
-    )

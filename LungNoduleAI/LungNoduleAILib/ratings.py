@@ -17,10 +17,8 @@ from LungNoduleAILib.rating_network import SIDE, RatingNetwork, predict
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.model_folder import read_model
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.resources import resource
+from SegmentationAILib.resources import model_path
 from SegmentationAILib.volume import Volume
-
-WEIGHTS = "Models/nodule-ratings.safetensors"
 
 
 def rate(
@@ -70,10 +68,7 @@ def shipped_networks() -> tuple[RatingNetwork, ...]:
     Raises:
         InputError: they were not installed, or are damaged.
     """
-    path = resource(WEIGHTS)
-    if path is None:
-        raise InputError(f"The weights of the nodule ratings ({WEIGHTS}) are missing; install the extension again.")
-    return load_networks(path)
+    return load_networks(model_path("nodule-ratings"))
 
 
 def load_networks(path: Path) -> tuple[RatingNetwork, ...]:

@@ -14,19 +14,17 @@ from scipy import ndimage
 
 from SegmentationAILib import terminology
 from SegmentationAILib.engine.device import choose_device
-from SegmentationAILib.engine.model_folder import read_model
+from SegmentationAILib.engine.model_folder import Model, read_model
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.tiles import plan, read_padded
-from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.organ_network import HU_RANGE, SPACING_MM, STRIDE, OrganNetwork, OrganWidths, network_input
 from SegmentationAILib.preprocess import resample
-from SegmentationAILib.resources import resource
+from SegmentationAILib.resources import model_path
 from SegmentationAILib.terminology import Structure
 from SegmentationAILib.volume import Grid, Volume
 
-MODEL = "Models/organs"
 AIR_HU = HU_RANGE[0]
 # The network's classes and what they are; "background" and "body" are no structures of their own.
 STRUCTURES: dict[str, Structure] = {
@@ -78,10 +76,7 @@ def built_in() -> OrganModel:
     Raises:
         InputError: its files are missing or damaged.
     """
-    weights = resource(f"{MODEL}.safetensors")
-    if weights is None:
-        raise InputError("The built-in organ model is missing from this installation; install ThoraxAI again.")
-    return read_organ_model(weights)
+    return read_organ_model(model_path("organs"))
 
 
 def read_organ_model(path: Path) -> OrganModel:
@@ -94,11 +89,20 @@ def read_organ_model(path: Path) -> OrganModel:
         InputError: as ``read_model``.
     """
     model = read_model(path, "organs")
-    configuration = dict(model.card.configuration)
-    network = OrganNetwork(OrganWidths(configuration["classes"], tuple(configuration["features"])))
-    model.load_into(network)
     known = [name for name in model.card.classes if name in STRUCTURES]
-    return OrganModel(network.eval(), model.card.classes, model.card.training.get("shipped", known))
+    return OrganModel(network_of(model).eval(), model.card.classes, model.card.training.get("shipped", known))
+
+
+def network_of(model: Model) -> OrganNetwork:
+    """The network of a model, with its weights.
+
+    Raises:
+        InputError: the weights fit no such network.
+    """
+    held = model.card.configuration
+    network = OrganNetwork(OrganWidths(held["classes"], tuple(held["features"])))
+    model.load_into(network)
+    return network
 
 
 def segment_organs(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from SegmentationAILib.errors import InputError
+
 _LIBRARY = Path(__file__).resolve().parent
 _MODULE = _LIBRARY.parent
 
@@ -19,3 +21,15 @@ def resource(relative: str) -> Path | None:
         if path.exists():
             return path
     return None
+
+
+def model_path(name: str) -> Path:
+    """The weights of a built-in model.
+
+    Raises:
+        InputError: they were not installed.
+    """
+    weights = resource(f"Models/{name}.safetensors")
+    if weights is None:
+        raise InputError(f"The built-in model '{name}' is missing from this installation; install ThoraxAI again.")
+    return weights

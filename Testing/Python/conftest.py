@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+from phantoms import ChestPhantom
+from planted import lungs_of, planted_chest
 
 from host.mrml import MrmlSession, start_mrml
+from SegmentationAILib.labels import LabelMap
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSING_LIBRARIES = os.environ.get("THORAXAI_MISSING_LIBRARIES", "")
@@ -26,6 +30,27 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real CTs are not here ({folder}); set THORAXAI_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def phantom() -> ChestPhantom:
+    """A chest with the nodules ``planted.PLANTED``."""
+    return planted_chest()
+
+
+@pytest.fixture(scope="session")
+def lungs(phantom) -> LabelMap:
+    """The phantom's lungs and airway as they were drawn."""
+    return lungs_of(phantom)
+
+
+@pytest.fixture
+def one_thread():
+    """Small networks are slower on many threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

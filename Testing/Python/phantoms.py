@@ -60,6 +60,12 @@ def default_grid(spacing: float = 2.0) -> Grid:
     return Grid(tuple(count[::-1]), matrix)
 
 
+def slab_grid(spacing: float = 4.0) -> Grid:
+    """A grid over 56 mm of the phantom's chest."""
+    whole = default_grid(spacing)
+    return whole.crop((round(152 / spacing), 0, 0), (round(56 / spacing), *whole.shape[1:]))
+
+
 def chest(
     grid: Grid | None = None,
     *,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from geometry import AXIS_ORDERS, oblique_grid
 from phantoms import PhantomNodule, chest
+from planted import PLANTED, hits
 
 from LungNoduleAILib.analysis import analyze
 from LungNoduleAILib.baseline import THRESHOLD, ScoredCandidate, _is_contrast_filled, detect
@@ -17,37 +18,12 @@ from LungNoduleAILib.scoring import BASELINE, FEATURES
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
-from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.organs import LUNG_STRUCTURES, segment_lungs
-
-PLANTED = (
-    PhantomNodule((75.0, 30.0, 40.0), 8.0),
-    PhantomNodule((80.0, -30.0, -10.0), 22.0),
-    PhantomNodule((-75.0, 35.0, 30.0), 14.0),
-    PhantomNodule((-85.0, -25.0, 45.0), 18.0, hu=-450.0),
-)
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return chest(spacing=2.0, nodules=PLANTED, seed=5)
-
-
-@pytest.fixture(scope="module")
-def lungs(phantom):
-    labels = np.zeros(phantom.volume.shape, dtype=np.uint8)
-    for value, mask in ((1, phantom.right_lung), (2, phantom.left_lung), (3, phantom.airway)):
-        labels[mask] = value
-    return LabelMap(labels, phantom.volume.grid, LUNG_STRUCTURES)
+from SegmentationAILib.organs import segment_lungs
 
 
 @pytest.fixture(scope="module")
 def nodules(phantom, lungs):
     return detect(phantom.volume, lungs, device="cpu")
-
-
-def hits(nodules, planted):
-    return [n for n in nodules if np.linalg.norm(np.subtract(n.centre_ras, planted.centre_ras)) < 2.0]
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda n: f"{n.diameter_mm:.0f} mm {n.hu:.0f} HU")

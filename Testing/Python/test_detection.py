@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from geometry import AXIS_ORDERS, oblique_grid
-from phantoms import PhantomNodule, chest
+from phantoms import chest
+from planted import PLANTED, hits
 
 from LungNoduleAILib import detection
 from LungNoduleAILib.analysis import analyze
@@ -15,41 +16,16 @@ from LungNoduleAILib.heat import HeatMap, heat_map
 from LungNoduleAILib.network import NoduleNetwork, Widths, normalized
 from LungNoduleAILib.report.table import rows
 from LungNoduleAILib.search import SearchSpace, search_space, with_surface
+from SegmentationAILib import resources
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
-from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.organs import LUNG_STRUCTURES
 from SegmentationAILib.volume import Grid
-
-PLANTED = (
-    PhantomNodule((75.0, 30.0, 40.0), 8.0),
-    PhantomNodule((80.0, -30.0, -10.0), 22.0),
-    PhantomNodule((-75.0, 35.0, 30.0), 14.0),
-    PhantomNodule((-85.0, -25.0, 45.0), 18.0, hu=-450.0),
-)
-
-
-@pytest.fixture(scope="module")
-def phantom():
-    return chest(spacing=2.0, nodules=PLANTED, seed=5)
-
-
-@pytest.fixture(scope="module")
-def lungs(phantom):
-    labels = np.zeros(phantom.volume.shape, dtype=np.uint8)
-    for value, mask in ((1, phantom.right_lung), (2, phantom.left_lung), (3, phantom.airway)):
-        labels[mask] = value
-    return LabelMap(labels, phantom.volume.grid, LUNG_STRUCTURES)
 
 
 @pytest.fixture(scope="module")
 def nodules(phantom, lungs):
     return detect(phantom.volume, lungs, device="cpu")
-
-
-def hits(nodules, planted):
-    return [n for n in nodules if np.linalg.norm(np.subtract(n.centre_ras, planted.centre_ras)) < 2.5]
 
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda n: f"{n.diameter_mm:.0f} mm {n.hu:.0f} HU")
@@ -102,10 +78,10 @@ def test_cancelling_between_tiles(phantom, lungs):
 
 
 def test_a_missing_model_is_said(monkeypatch, phantom, lungs):
-    monkeypatch.setattr(detection, "resource", lambda name: None)
+    monkeypatch.setattr(resources, "resource", lambda name: None)
     detection.built_in.cache_clear()
     try:
-        with pytest.raises(InputError, match="nodule model is missing"):
+        with pytest.raises(InputError, match="built-in model 'nodules' is missing"):
             detect(phantom.volume, lungs, device="cpu")
     finally:
         detection.built_in.cache_clear()
@@ -194,7 +170,7 @@ def test_the_built_in_model_is_small_and_whole():
     detector = detection.built_in()
     assert isinstance(detector, Detector)
     assert 1e6 <= sum(p.numel() for p in detector.network.parameters()) <= 6e6
-    weights = detection.resource(f"{detection.MODEL}.safetensors")
+    weights = detection.model_path("nodules")
     assert weights.stat().st_size <= 12e6
     assert read_detector(weights).scale == detector.scale
 

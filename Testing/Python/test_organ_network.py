@@ -7,12 +7,13 @@ import pytest
 import torch
 from geometry import AXIS_ORDERS, oblique_grid
 
-from SegmentationAILib import organ_model
+from SegmentationAILib import organ_model, resources
 from SegmentationAILib.engine.progress import CancelToken, Progress
+from SegmentationAILib.engine.unet_blocks import blocks_to_channels, channels_to_blocks
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.metrics import dice, hd95
 from SegmentationAILib.organ_model import STRUCTURES, OrganModel, built_in, class_shares, segment_organs
-from SegmentationAILib.organ_network import OrganNetwork, OrganWidths, blocks_to_channels, channels_to_blocks
+from SegmentationAILib.organ_network import OrganNetwork, OrganWidths
 from SegmentationAILib.training.organ_classes import (
     CLASS_NAMES,
     HEART,
@@ -100,10 +101,10 @@ def test_tiles_join_without_a_seam(monkeypatch):
 
 
 def test_a_missing_model_is_said(monkeypatch):
-    monkeypatch.setattr(organ_model, "resource", lambda name: None)
+    monkeypatch.setattr(resources, "resource", lambda name: None)
     built_in.cache_clear()
     try:
-        with pytest.raises(InputError, match="organ model is missing"):
+        with pytest.raises(InputError, match="built-in model 'organs' is missing"):
             built_in()
     finally:
         built_in.cache_clear()
@@ -115,7 +116,7 @@ def test_the_built_in_model_is_small_and_names_what_it_ships():
     assert set(held.shipped) <= set(STRUCTURES)
     assert {"lung_right", "lung_left"} <= set(held.shipped)
     assert tuple(held.classes) == CLASS_NAMES
-    assert organ_model.resource(f"{organ_model.MODEL}.safetensors").stat().st_size <= 12e6
+    assert organ_model.model_path("organs").stat().st_size <= 12e6
 
 
 def test_blocks_and_channels():

@@ -13,6 +13,7 @@ from LungNoduleAILib import analysis, ratings
 from LungNoduleAILib.characterization import measure
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.report.table import COLUMNS, rows, write_csv
+from SegmentationAILib import resources
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
@@ -67,9 +68,9 @@ def test_analysis_rates_what_the_detector_found_on_the_tasks_device(nodules, mon
 
 def test_missing_weights_are_told_before_any_work(monkeypatch):
     told = []
-    monkeypatch.setattr(ratings, "resource", lambda _name: None)
+    monkeypatch.setattr(resources, "resource", lambda _name: None)
     ratings.shipped_networks.cache_clear()
-    with pytest.raises(InputError, match="weights of the nodule ratings"):
+    with pytest.raises(InputError, match="built-in model 'nodule-ratings' is missing"):
         analysis.analyze(small_ct(), Task(analysis.BASELINE), Progress(lambda _fraction, text: told.append(text)))
     assert told == ["Checking the CT"]
 

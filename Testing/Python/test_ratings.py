@@ -15,10 +15,10 @@ from LungNoduleAILib.nodule import NoduleMask
 from LungNoduleAILib.nodule_crop import MARGIN_MM, crop_nodule, cube
 from LungNoduleAILib.rating import GRADES, RATINGS, WORDS, Grade, Ratings
 from LungNoduleAILib.rating_network import SYMMETRIES, RatingNetwork, predict
-from LungNoduleAILib.ratings import WEIGHTS, load_networks, rate, shipped_networks
+from LungNoduleAILib.ratings import load_networks, rate, shipped_networks
 from SegmentationAILib.engine.model_folder import read_model
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.resources import resource
+from SegmentationAILib.resources import model_path
 from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
 
 LUNG, TISSUE, CALCIUM = -860.0, 40.0, 600.0
@@ -133,7 +133,7 @@ def test_predictions_do_not_depend_on_flips_and_turns():
 
 
 def test_shipped_model_rates_by_the_numbers_and_ratings_of_this_version():
-    path = resource(WEIGHTS)
+    path = model_path("nodule-ratings")
     card = read_model(path, "ratings").card
     assert tuple(card.training["numbers"]) == FEATURES
     assert tuple(card.classes) == (*RATINGS, "calcification")
@@ -236,8 +236,8 @@ def test_bad_input_is_refused():
 
 def test_damaged_weights_are_refused(tmp_path):
     for ending in (".safetensors", ".json"):
-        shutil.copy(resource(WEIGHTS).with_suffix(ending), tmp_path)
-    path = tmp_path / resource(WEIGHTS).name
+        shutil.copy(model_path("nodule-ratings").with_suffix(ending), tmp_path)
+    path = tmp_path / model_path("nodule-ratings").name
     weights = bytearray(path.read_bytes())
     weights[-1] ^= 1
     path.write_bytes(weights)

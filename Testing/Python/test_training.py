@@ -21,12 +21,7 @@ TINY = Widths(8, 8, 8, 8)
 SHORT = Recipe(steps=8, batch=2, learning_rate=1e-2, warmup=2, average=0.9, check_every=2)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Noise:

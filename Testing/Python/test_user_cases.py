@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from phantoms import Canvas, capsule, chest, default_grid
+from phantoms import Canvas, capsule, chest, slab_grid
 
 from LungNoduleAILib import cli
 from SegmentationAILib import files
@@ -31,22 +31,10 @@ from SegmentationAILib.training.organs import figures
 from SegmentationAILib.training.user_cases import read_user_cases
 from SegmentationAILib.volume import Grid, Volume
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CASES = ("anna_1", "bert_1")
 SPINE = 4
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def slab() -> Grid:
-    """56 mm of the chest."""
-    whole = default_grid(4.0)
-    return whole.crop((38, 0, 0), (14, *whole.shape[1:]))
 
 
 def spine(grid: Grid) -> np.ndarray:
@@ -62,7 +50,7 @@ def write_names(folder, names):
 
 @pytest.fixture(scope="module")
 def phantom():
-    return chest(slab(), vessels=False)
+    return chest(slab_grid(), vessels=False)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +59,7 @@ def labelled(tmp_path_factory, phantom):
     (folder / "labels").mkdir()
     for case in CASES:
         files.save(phantom.volume, folder / f"{case}.nii.gz")
-    labels = Volume(spine(slab()), slab())
+    labels = Volume(spine(slab_grid()), slab_grid())
     files.save(labels, folder / "anna_1_labels.nrrd")
     files.save(labels, folder / "labels" / "bert_1.nii.gz")
     write_names(folder, {"0": "background", str(SPINE): "spinal_cord"})
@@ -170,14 +158,14 @@ def test_folder_without_names_or_labels_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (spine(slab()) * 2, "have the value 8, which 'labels.json' does not name"),
-        (spine(slab()).astype(np.float32) / 8, "values that are no labels"),
+        (spine(slab_grid()) * 2, "have the value 8, which 'labels.json' does not name"),
+        (spine(slab_grid()).astype(np.float32) / 8, "values that are no labels"),
     ],
 )
 def test_labels_that_cannot_be_used_are_refused(tmp_path, phantom, labels, said):
     labels[labels > SPINE * 2] = 0
     files.save(phantom.volume, tmp_path / "a.nrrd")
-    files.save(Volume(labels, slab()), tmp_path / "a_labels.nrrd")
+    files.save(Volume(labels, slab_grid()), tmp_path / "a_labels.nrrd")
     write_names(tmp_path, {str(SPINE): "spinal_cord"})
     with pytest.raises(InputError, match=said):
         read_user_cases(tmp_path, tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from phantoms import ChestPhantom, PhantomNodule, chest, default_grid
+from phantoms import ChestPhantom, PhantomNodule, chest, slab_grid
 
 from LungNoduleAILib import cli
 from LungNoduleAILib.network import HU_RANGE, SPACING_MM, NoduleNetwork, Widths
@@ -21,24 +21,12 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.training.case_folder import find_cases, split_by_patient
 from SegmentationAILib.volume import Grid, Volume
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NODULES = {
     "anna_1": PhantomNodule((75.0, 10.0, 20.0), 14.0),
     "bert_1": PhantomNodule((-75.0, 20.0, 25.0), 11.0),
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def slab() -> Grid:
-    """56 mm of the chest."""
-    whole = default_grid(4.0)
-    return whole.crop((38, 0, 0), (14, *whole.shape[1:]))
 
 
 def mask_of(phantom: ChestPhantom, value: int = 1) -> Volume:
@@ -60,7 +48,7 @@ HEADER = "seriesuid,coordX,coordY,coordZ,diameter_mm\n"
 
 @pytest.fixture(scope="module")
 def phantoms():
-    return {case: chest(slab(), nodules=(nodule,), vessels=False) for case, nodule in NODULES.items()}
+    return {case: chest(slab_grid(), nodules=(nodule,), vessels=False) for case, nodule in NODULES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +258,7 @@ def test_centre_outside_the_scan_is_refused(tmp_path, phantoms):
 
 
 def test_mask_without_the_geometry_of_its_scan_is_refused(tmp_path, phantoms):
-    lost = Volume(mask_of(phantoms["anna_1"]).array, Grid(slab().shape, np.diag([1.0, 1.0, 1.0, 1.0])))
+    lost = Volume(mask_of(phantoms["anna_1"]).array, Grid(slab_grid().shape, np.diag([1.0, 1.0, 1.0, 1.0])))
     far = Volume(lost.array, lost.grid.crop((400, 0, 0), lost.array.shape))
     with pytest.raises(InputError, match="save it with the CT's geometry"):
         only(tmp_path, phantoms["anna_1"], mask=far)()

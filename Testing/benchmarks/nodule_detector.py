@@ -7,7 +7,6 @@ and, apart, in their own surroundings; false positives on the whole held-out CTs
 from __future__ import annotations
 
 import json
-import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,8 @@ from pathlib import Path
 import click
 import numpy as np
 import pydicom
+from matplotlib.figure import Figure
+from scipy import ndimage
 
 from benchmarks.lung_dice import rasterise
 from LungNoduleAILib.detection import built_in, read_detector
@@ -72,8 +73,6 @@ def tumour(data: Path, background: Background) -> np.ndarray:
     grid = load(folder).grid
     mask = rasterise(structures, "GTV-1", grid).astype(np.float32)
     inside = resample(mask, grid, background.grid) > 0
-    from scipy import ndimage  # noqa: PLC0415
-
     return ndimage.binary_dilation(inside, iterations=_NEAR_TUMOUR_MM)
 
 
@@ -113,8 +112,6 @@ def calibration(rows: Sequence[Row], false_scores: Sequence[Sequence[float]], pa
 
 
 def _draw_reliability(bins: Sequence, path: Path) -> None:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - the rest needs no plots
-
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
@@ -137,7 +134,9 @@ def main(data: Path, out: Path, model: Path | None, limit: int | None, names: tu
     out.mkdir(parents=True, exist_ok=True)
     split = read_split()
     scans = [read_background(data / name, out / "prepared") for name in sorted(split["scans"].test)]
-    crops = [c for c in _crops(data, out) if c.patient in split["patients"].test and c.diameter_mm >= 3][:limit]
+    crops = [c for c in read_crops(data / "lidc-vois") if c.patient in split["patients"].test and c.diameter_mm >= 3][
+        :limit
+    ]
     cubes = [c for c in read_cubes(data / "lidc-cubes" / "cubes.npz") if c.name in split["cubes"].test]
     cases = {"blended": list(blended(crops, scans, SEED)), "in place": list(in_place(cubes))}
     detector = read_detector(model) if model else built_in()
@@ -171,14 +170,6 @@ def main(data: Path, out: Path, model: Path | None, limit: int | None, names: tu
         click.echo(f"{name} ECE {report['detectors'][name]['calibration']['ece']:.3f}")
     report["rows"] = [asdict(row) for row in rows]
     (out / "nodules.json").write_text(json.dumps(report, indent=1))
-
-
-def _crops(data: Path, out: Path) -> list:
-    """Reading the boxes takes a minute; they are kept."""
-    kept = out / "crops.pickle"
-    if not kept.exists():
-        kept.write_bytes(pickle.dumps(read_crops(data / "lidc-vois")))
-    return pickle.loads(kept.read_bytes())
 
 
 if __name__ == "__main__":

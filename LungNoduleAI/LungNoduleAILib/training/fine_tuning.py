@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from LungNoduleAILib.network import NoduleNetwork, Widths
+from LungNoduleAILib.detection import network_of
 from LungNoduleAILib.training.nodule_patches import NodulePatches
-from LungNoduleAILib.training.nodules import run
+from LungNoduleAILib.training.nodules import NODULE
 from LungNoduleAILib.training.user_scans import UserScans, own_crops
 from SegmentationAILib.engine.model_folder import Model
 from SegmentationAILib.training.fit import Fitted, Recipe, Report
+from SegmentationAILib.training.kind import learn
 
 # Layers on the way down: they see edges and textures, which other scans share.
 ENCODER = (
@@ -30,17 +31,6 @@ _VALIDATION_SEED = 90210
 def in_encoder(parameter: str) -> bool:
     """Whether a parameter of that name is of the layers on the way down."""
     return parameter.startswith(ENCODER)
-
-
-def network_of(model: Model) -> NoduleNetwork:
-    """The network of a model.
-
-    Raises:
-        InputError: the weights fit no such network.
-    """
-    network = NoduleNetwork(Widths(**model.card.configuration))
-    model.load_into(network)
-    return network
 
 
 def fine_tune(
@@ -76,4 +66,4 @@ def fine_tune(
     other = NodulePatches(scans.validation, (), (), _VALIDATION_SEED, at_nodules=_AT_NODULES, blended=False)
     held = [other[n] for n in range(_VALIDATION_PATCHES)]
     frozen = in_encoder if freeze_encoder else None
-    return run(patches, held, out, recipe, device, network, frozen, report)
+    return learn(NODULE, patches, held, out, recipe, device, network, frozen, report)

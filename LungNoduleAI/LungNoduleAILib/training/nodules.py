@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ from LungNoduleAILib.training.lidc import read_crops, read_cubes
 from LungNoduleAILib.training.nodule_loss import nodule_loss
 from LungNoduleAILib.training.nodule_patches import NodulePatches
 from LungNoduleAILib.training.split import read_split
-from SegmentationAILib.engine.device import choose_device
-from SegmentationAILib.training.fit import Fitted, Patches, Recipe, Report, fit
+from SegmentationAILib.training.fit import Fitted, Recipe, Report
+from SegmentationAILib.training.kind import Kind, learn
 
-RECIPE = Recipe(steps=4000, batch=4, learning_rate=1.5e-3, warmup=100, average=0.995, check_every=250, seed=3)
+RECIPE = Recipe(steps=3200, batch=4, learning_rate=1.5e-3, warmup=100, average=0.995, check_every=200, seed=3)
 _VALIDATION_PATCHES = 96
 _VALIDATION_SEED = 90210
 # A peak within this of a centre, or within the nodule's radius, is a hit.
@@ -61,33 +61,7 @@ def train(
         recipe.seed,
     )
     held = [crop for crop in crops if crop.patient in split["patients"].validation]
-    return run(patches, validation_patches(backgrounds, held), out, recipe, device, start, report=report)
-
-
-def run(
-    patches: Patches,
-    held: Sequence[dict[str, torch.Tensor]],
-    out: Path,
-    recipe: Recipe,
-    device: str = "auto",
-    network: NoduleNetwork | None = None,
-    frozen: Callable[[str], bool] | None = None,
-    report: Report | None = None,
-) -> Fitted:
-    """Fit a network to patches; a fresh one, or one that goes on learning."""
-    torch.manual_seed(recipe.seed)
-    place = choose_device(device)
-    return fit(
-        network or NoduleNetwork(),
-        patches,
-        nodule_loss,
-        recipe,
-        out,
-        validate=lambda learnt: figures(learnt, held, place),
-        device=device,
-        frozen=frozen,
-        report=report,
-    )
+    return learn(NODULE, patches, validation_patches(backgrounds, held), out, recipe, device, start, report=report)
 
 
 def validation_patches(backgrounds: Sequence[Background], crops: Sequence) -> list[dict[str, torch.Tensor]]:
@@ -153,3 +127,6 @@ def _average_precision(marks: list[tuple[float, bool]], centres: int) -> float:
         return 0.0
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return float((precision * hits).sum() / centres)
+
+
+NODULE = Kind(NoduleNetwork, nodule_loss, figures)

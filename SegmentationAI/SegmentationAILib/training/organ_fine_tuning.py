@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from SegmentationAILib.engine.model_folder import Model
-from SegmentationAILib.organ_network import OrganNetwork, OrganWidths
+from SegmentationAILib.organ_model import network_of
 from SegmentationAILib.training.fit import Fitted, Recipe, Report
+from SegmentationAILib.training.kind import learn
 from SegmentationAILib.training.organ_patches import OrganPatches
-from SegmentationAILib.training.organs import PATCH, run
+from SegmentationAILib.training.organs import ORGANS, PATCH
 from SegmentationAILib.training.user_cases import DrawnPatches, UserCases
 
 # Layers on the way down: they see edges and textures, which other scans share.
@@ -20,18 +21,6 @@ _VALIDATION_SEED = 90210
 def in_encoder(parameter: str) -> bool:
     """Whether a parameter of that name is of the layers on the way down."""
     return parameter.startswith(ENCODER)
-
-
-def network_of(model: Model) -> OrganNetwork:
-    """The network of a model.
-
-    Raises:
-        InputError: the weights fit no such network.
-    """
-    held = model.card.configuration
-    network = OrganNetwork(OrganWidths(held["classes"], tuple(held["features"])))
-    model.load_into(network)
-    return network
 
 
 def fine_tune(
@@ -65,4 +54,4 @@ def fine_tune(
         OrganPatches(cases.validation, seed=_VALIDATION_SEED, shape=PATCH, keep_soft=True), cases.drawn
     )
     held = [other[n] for n in range(_VALIDATION_PATCHES)]
-    return run(patches, held, out, recipe, device, network, in_encoder if freeze_encoder else None, report)
+    return learn(ORGANS, patches, held, out, recipe, device, network, in_encoder if freeze_encoder else None, report)
