@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -121,6 +121,20 @@ def settle(
     if len(distinct) == 1:
         return answers[0]
     return Range(answers[0], answers[-1], tuple(missing.values()), tuple(distinct.values()))
+
+
+def most_urgent(answers: Sequence[Recommendation | Range[Recommendation]]) -> Recommendation | Range[Recommendation]:
+    """The most urgent of several nodules' recommendations; a range where that hangs on what is not known.
+
+    Args:
+        answers: one or more.
+    """
+    low = max((one.low if isinstance(one, Range) else one for one in answers), key=lambda one: one.rank)
+    high = max((one.high if isinstance(one, Range) else one for one in answers), key=lambda one: one.rank)
+    if low.rank == high.rank:
+        return high
+    missing: dict[str, Question] = {q.name: q for one in answers if isinstance(one, Range) for q in one.missing}
+    return Range(low, high, tuple(missing.values()), (low, high))
 
 
 def _explore(

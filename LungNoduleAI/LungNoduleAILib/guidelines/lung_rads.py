@@ -14,6 +14,7 @@ from LungNoduleAILib.guidelines.patient import Patient
 from SegmentationAILib.errors import InputError
 
 _SHAPES = (Shape.OVAL, Shape.LENTIFORM, Shape.TRIANGULAR)
+_DOUBLED = "Ground glass that doubles in a year is a feature of category 4X, but only for nodules of category 3 or 4."
 _NOT_GROWING = (Behaviour.STABLE, Behaviour.DECREASED)
 _FIRST = (Behaviour.BASELINE, Behaviour.NEW)
 
@@ -52,7 +53,8 @@ def decide(finding: Finding, _patient: Patient) -> Recommendation:
     category, name = _row(finding)
     features = _features(finding) if category in ("3", "4A", "4B") else []
     if not features:
-        return recommendation(category, name)
+        doubled = category == "2" and finding.kind is Kind.GROUND_GLASS and finding.doubled_in_a_year
+        return recommendation(category, name, (_DOUBLED,) if doubled else ())
     return recommendation("4X", "features", (f"{', '.join(features)}; category {category} without",))
 
 
