@@ -189,6 +189,9 @@ class Finding:
         check_number("doubling time", self.doubling_time_days, -math.inf, math.inf, "days")
         if self.doubling_time_days == 0:
             raise InputError("The doubling time is 0 days; leave it empty where it is not known.")
+        grew = (self.volume_change or 0) > 0 or self.behaviour in (Behaviour.GROWING, Behaviour.SLOWLY_GROWING)
+        if grew and (self.doubling_time_days or 1) < 0:
+            raise InputError("The nodule grew but its doubling time is negative; correct one of the two.")
 
     @property
     def mean_mm(self) -> float | None:
