@@ -9,6 +9,10 @@ A rule is made of structure names, operators and functions::
     inside(PTVp, External, gap=5)       what of PTVp is more than 5 mm below the surface of External
     ctv(GTVp, 8, within=Lungs, barriers=Bone + Heart, invaded=Heart)
 
+A CTV is the GTV grown by 8 mm that stays within the lungs and out of bone; the heart, named in
+``barriers``, would stop it too, but the tumour has invaded it. ``invaded=Lungs`` would open the
+lungs' border.
+
 A name of letters, digits and ``_ ^ ~ . !`` stands as it is. AAPM TG-263 also has names with "-" and
 "+", which are operators here: such a name is quoted, ``"Lungs-GTV"``, and a quote in it doubled.
 Left, right, superior and so on are the patient's.
@@ -21,7 +25,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Union
 
-SIDES = ("left", "right", "anterior", "posterior", "superior", "inferior")
+from SegmentationAILib.radiotherapy.margin_recipes import Margins
+
+SIDES = tuple(Margins().as_sides())
 BARE_NAME = re.compile(r"[^\W\d][\w^~.!]*")
 
 
