@@ -1,4 +1,4 @@
-"""The command ``thoraxai``: nodules of a CT without Slicer, a detector's evaluation, training, the system check."""
+"""The command ``thoraxai``: nodules of a CT without Slicer, their radiomics, evaluation, training, the system check."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from LungNoduleAILib.cli_radiomics import radiomics
 from LungNoduleAILib.cli_train import train
 from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED
 from SegmentationAILib import __version__
@@ -76,6 +77,7 @@ def evaluate(candidates: Path, references: Path, output: Path, excluded: Path | 
         sys.exit(EXIT_BAD_INPUT)
 
 
+main.add_command(radiomics)
 main.add_command(train)
 
 

@@ -56,7 +56,8 @@ def extract(
     resampling. The intensity-volume histogram of a CT is over HU, of other modalities over 1000 bins.
 
     Args:
-        volume: a CT in HU, or another modality with settings for it.
+        volume: a CT in HU, for which one of unknown modality is taken, or another modality with
+            settings for it.
         mask: bool [k, j, i] on the volume's grid.
         settings: how.
         name: of the segment, for the table.
@@ -74,12 +75,13 @@ def extract(
         in_plane=settings.dimensions != "3D",
         interpolation=settings.interpolation,
     )
-    if volume.modality == "CT":
+    is_ct = volume.modality in ("", "CT")
+    if is_ct:
         region = replace(region, image=np.round(region.image))
     in_range = _in_range(region, settings)
     computed = shape_values(region)
     computed |= spatial_features(region, in_range, computed["morph_volume"])
-    computed |= intensity_values(region, volume.modality, settings)
+    computed |= intensity_values(region, settings, is_ct=is_ct)
     return Radiomics(
         {feature.tag_with(settings): float(computed[column(feature, settings)]) for feature in ibsi_features()},
         settings,

@@ -65,11 +65,11 @@ def shape_values(region: Region) -> dict[str, float]:
     # With no intensity in the range MIRP leaves out Moran's I and Geary's C, which take it most of its time.
     nothing = np.zeros_like(region.image)
     return _table(
-        nothing, region, "", base_feature_families=["morphological"], resegmentation_intensity_range=[1.0, 2.0]
+        nothing, region, False, base_feature_families=["morphological"], resegmentation_intensity_range=[1.0, 2.0]
     )
 
 
-def intensity_values(region: Region, modality: str, settings: RadiomicsSettings) -> dict[str, float]:
+def intensity_values(region: Region, settings: RadiomicsSettings, *, is_ct: bool) -> dict[str, float]:
     """All other families, by MIRP's names without their bins."""
     directional = _AGGREGATIONS[settings.aggregation][0]
     options: dict[str, Any] = {"base_discretisation_method": "none"}
@@ -84,7 +84,7 @@ def intensity_values(region: Region, modality: str, settings: RadiomicsSettings)
     return _table(
         region.image,
         region,
-        modality,
+        is_ct,
         base_feature_families=_INTENSITY_FAMILIES,
         **{f"{matrix}_spatial_method": directional for matrix in ("glcm", "glrlm")},
         **{f"{matrix}_spatial_method": _in_mirp(settings) for matrix in ("glszm", "gldzm", "ngtdm", "ngldm")},
@@ -105,7 +105,7 @@ def _in_mirp(settings: RadiomicsSettings) -> str:
     return settings.dimensions.lower().replace("_", ".")
 
 
-def _table(image: NDArray[np.float64], region: Region, modality: str, **options: Any) -> dict[str, float]:
+def _table(image: NDArray[np.float64], region: Region, is_ct: bool, **options: Any) -> dict[str, float]:
     """A row of MIRP's table; arrays are handed over in memory and nothing is written."""
     with _quiet():
         import mirp  # noqa: PLC0415 - takes a second, and is there only where radiomics are wanted
@@ -114,7 +114,7 @@ def _table(image: NDArray[np.float64], region: Region, modality: str, **options:
         ((images, masks),) = mirp.extract_images(
             image=image,
             mask=region.mask.astype(np.uint8),
-            image_modality="ct" if modality == "CT" else None,
+            image_modality="ct" if is_ct else None,
             image_export_format="native",
         )
         held = (images[0], masks[0].roi, masks[0].roi_intensity, masks[0].roi_morphology)

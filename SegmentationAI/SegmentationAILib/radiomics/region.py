@@ -7,7 +7,6 @@ Section numbers are those of the reference manual of the Image Biomarker Standar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,8 @@ from scipy import ndimage
 
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.preprocess import reorient, resample
+from SegmentationAILib.radiomics.settings import Interpolation
 from SegmentationAILib.volume import Grid, Volume
-
-Interpolation = Literal["nearest", "linear", "cubic"]
 
 # The local intensity peak is a mean over a sphere of 1 cm³, radius 6.2 mm, around voxels of the mask (3.2.1).
 SURROUNDINGS_MM = 6.5

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.radiomics.region import Interpolation
 
+Interpolation = Literal["nearest", "linear", "cubic"]
 # How the matrices of slices and directions are put together, by the names of IBSI's tables.
 Aggregation = Literal["2D_avg", "2D_comb", "2_5D_avg", "2_5D_comb", "3D_avg", "3D_comb"]
 
