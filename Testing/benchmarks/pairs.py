@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks import surface_pairs
 from LungNoduleAILib.baseline import HU_RANGE as BASELINE_HU
 from LungNoduleAILib.candidates import DIAMETERS_MM, find_blobs
 from LungNoduleAILib.search import SearchSpace, search_space
@@ -206,5 +207,15 @@ PAIRS = (
         write_segments,
         write_segments_one_by_one,
         equal,
+    ),
+    *(
+        Pair(
+            name, "DeepMind surface-distance", prepare, surface_pairs.ours, surface_pairs.deepminds, surface_pairs.equal
+        )
+        for name, prepare in (
+            ("Surface distances of the lungs", surface_pairs.lungs),
+            (f"Surface distances of {surface_pairs.ORGANS} organs", surface_pairs.organs),
+            ("Surface distances of nodules", surface_pairs.small),
+        )
     ),
 )
