@@ -66,7 +66,9 @@ def test_solid_by_volume_which_counts_where_it_is_known(mm3, expected):
         ("6-mm", "CT at 3 months"),
         ("brock-high", "PET-CT"),
         ("herder-middle", "biopsy"),
-        ("herder-high", "excision"),
+        ("herder-high", "surgical resection"),
+        ("subsolid-grew", "6 months at most"),
+        ("solid-part-grew", "resection"),
         ("vdt-fast", "further diagnostic investigation"),
         ("vdt-middle", "yearly CT surveillance or biopsy"),
         ("vdt-slow", "consider discharge"),
@@ -183,8 +185,10 @@ def test_follow_up_of_solid_nodules_by_diameter(behaviour, days, months, expecte
         (GGN, STABLE, None, 48, HIGH, "subsolid-4-years"),
         (PART_SOLID, STABLE, STABLE, 3, HIGH, "subsolid-high"),
         (GGN, GROWING, None, 3, LOW, "subsolid-grew"),
-        (PART_SOLID, STABLE, GROWING, 3, LOW, "subsolid-grew"),
-        (PART_SOLID, STABLE, NEW, 60, LOW, "subsolid-grew"),
+        (PART_SOLID, GROWING, STABLE, 3, LOW, "subsolid-grew"),
+        (PART_SOLID, STABLE, GROWING, 3, LOW, "solid-part-grew"),
+        (GGN, GROWING, NEW, 3, LOW, "solid-part-grew"),
+        (PART_SOLID, STABLE, NEW, 60, LOW, "solid-part-grew"),
         (GGN, Behaviour.RESOLVED, None, 3, LOW, "resolved"),
     ],
 )
@@ -278,7 +282,7 @@ def test_a_previous_cancer_is_mentioned():
 def test_the_text_says_what_the_guideline_says():
     assert recommend(replace(PLAIN, long_axis_mm=7), LOW).text == (
         "The guideline says: CT at 3 months. Its rule: solid 6 to < 8 mm or 80 to < 300 mm³ "
-        "(BTS 2015, initial algorithm)."
+        "(BTS 2015, initial assessment of the probability of malignancy)."
     )
 
 

@@ -247,6 +247,8 @@ def test_airway(airway, behaviour, expected):
     [
         (Cyst.THIN_WALLED, CystChange.NONE, BASELINE, "1"),
         (Cyst.THIN_WALLED, CystChange.GROWING_CYST, STABLE, "1"),
+        (Cyst.FLUID_CONTAINING, CystChange.NONE, NEW, "1"),
+        (Cyst.ONE_OF_MANY, CystChange.NONE, BASELINE, "1"),
         (Cyst.THIN_WALLED, CystChange.BECAME_MULTILOCULAR, STABLE, "4A"),
         (Cyst.THICK_WALLED, CystChange.BECAME_MULTILOCULAR, STABLE, "4A"),
         (Cyst.MULTILOCULAR, CystChange.BECAME_MULTILOCULAR, GROWING, "4A"),
@@ -290,6 +292,9 @@ def test_features_raise_category_3_and_above(mm, expected, feature):
 def test_ground_glass_that_doubled_is_a_feature_in_category_3():
     assert category(nodule(GGN, 31, GROWING, doubled_in_a_year=True)) == "4X"
     assert category(nodule(SOLID, 7, BASELINE, doubled_in_a_year=True)) == "3"
+    small = nodule(GGN, 15, GROWING, doubled_in_a_year=True)
+    assert category(small) == "2"
+    assert "doubles in a year" in classify(small).notes[0]
 
 
 def test_proven_benign_and_resolved():
@@ -448,6 +453,12 @@ def test_lungs_that_cannot_be_evaluated_and_a_nodule_too_suspicious_for_infectio
 def test_signs_of_infection_are_pointed_out(exam, patient, sign):
     notes = classify_exam(exam, patient).overall.notes
     assert sign in notes[0] if sign else notes == ()
+
+
+def test_outside_screening_the_exam_says_so():
+    exam = Exam((nodule(SOLID, 7, BASELINE),))
+    for screening, count in ((False, 1), (True, 0), (None, 0)):
+        assert len(classify_exam(exam, Patient(screening=screening)).overall.notes) == count
 
 
 def test_an_exam_is_a_range_only_where_the_unknown_matters():

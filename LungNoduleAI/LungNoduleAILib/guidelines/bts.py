@@ -1,7 +1,8 @@
 """British Thoracic Society 2015: nodules in adults, whether incidental or found by screening.
 
-Callister et al., Thorax 2015;70 (suppl 2):ii1–ii54. Sizes are longest diameters or volumes; where the volume is
-known it counts, as the guideline prefers it.
+Callister et al., Thorax 2015;70 (suppl 2):ii1–ii54, summary of recommendations. Sizes are longest diameters or
+volumes; the guideline uses diameters where volumetry is not possible. A nodule at the pleura or a fissure is one
+within 1 cm of it. Of several nodules the guideline assesses the largest.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ HERDER_THRESHOLDS = (0.10, 0.70)
 DOUBLING_TIMES_DAYS = (400, 600)
 _LYMPH_NODE_SHAPES = (Shape.LENTIFORM, Shape.TRIANGULAR)
 _GROWING = (Behaviour.GROWING, Behaviour.SLOWLY_GROWING)
-_INITIAL, _FOLLOW_UP, _SUBSOLID = "initial algorithm", "solid nodule surveillance", "subsolid nodule algorithm"
+_INITIAL = "initial assessment of the probability of malignancy"
+_FOLLOW_UP, _SUBSOLID = "imaging follow-up", "management of sub-solid nodules"
+_PET = "further imaging"
 _DISCHARGE = "no further follow-up"
 # Name, rank, advice, what the rule is about, source.
 _ROWS = (
@@ -37,22 +40,22 @@ _ROWS = (
         6,
         "PET-CT where the nodule is above its local size limit, then the Herder model",
         "solid ≥ 8 mm or ≥ 300 mm³, Brock ≥ 10 %",
-        _INITIAL,
+        _PET,
     ),
-    ("herder-low", 5, "CT surveillance at 3 months and 1 year", "Herder < 10 % after PET-CT", _INITIAL),
+    ("herder-low", 5, "CT surveillance at 3 months and 1 year", "Herder < 10 % after PET-CT", _PET),
     (
         "herder-middle",
         8,
         "image-guided biopsy; excision biopsy or CT surveillance by individual risk and preference",
         "Herder 10 to 70 % after PET-CT",
-        _INITIAL,
+        _PET,
     ),
     (
         "herder-high",
         9,
-        "excision or non-surgical treatment, with image-guided biopsy or not",
+        "surgical resection is the favoured option; non-surgical treatment for people who are not fit for surgery",
         "Herder > 70 % after PET-CT",
-        _INITIAL,
+        _PET,
     ),
     ("subsolid", 4, "thin-section CT at 3 months", "subsolid ≥ 5 mm", _SUBSOLID),
     ("resolved", 1, _DISCHARGE, "the nodule is gone", _SUBSOLID),
@@ -82,7 +85,7 @@ _ROWS = (
         "clear growth, or doubling time < 400 days",
         _FOLLOW_UP,
     ),
-    ("subsolid-4-years", 1, _DISCHARGE, "subsolid, stable over 4 years", _SUBSOLID),
+    ("subsolid-4-years", 1, _DISCHARGE, "subsolid, stable on the last CT, at 4 years", _SUBSOLID),
     ("subsolid-low", 5, "CT at 1, 2 and 4 years from the first CT", "subsolid, stable, Brock < 10 %", _SUBSOLID),
     (
         "subsolid-high",
@@ -93,10 +96,16 @@ _ROWS = (
     ),
     (
         "subsolid-grew",
+        7,
+        "consider resection or non-surgical treatment, or observation with CT after 6 months at most",
+        "subsolid that grew by 2 mm or more in diameter",
+        _SUBSOLID,
+    ),
+    (
+        "solid-part-grew",
         8,
-        "resection or non-surgical treatment is favoured; where a pure ground-glass nodule is observed, CT after 6 "
-        "months at most",
-        "subsolid that grew by 2 mm or more, or has a new or growing solid part",
+        "resection or non-surgical treatment is favoured over observation",
+        "subsolid with a new or growing solid part",
         _SUBSOLID,
     ),
 )
@@ -193,11 +202,13 @@ def _grew(finding: Finding) -> str:
 
 
 def _subsolid_follow_up(finding: Finding, patient: Patient) -> tuple[str, tuple[str, ...]]:
-    if finding.behaviour in _GROWING or finding.solid_behaviour in (*_GROWING, Behaviour.NEW):
-        return "subsolid-grew", ()
-    known(finding, "behaviour")
+    solid_part = finding.solid_behaviour
     if finding.kind is Kind.PART_SOLID:
-        known(finding, "solid_behaviour")
+        solid_part = known(finding, "solid_behaviour")
+    if solid_part in (*_GROWING, Behaviour.NEW):
+        return "solid-part-grew", ()
+    if known(finding, "behaviour") in _GROWING:
+        return "subsolid-grew", ()
     if known(finding, "months_since_prior") >= 48:
         return "subsolid-4-years", ()
     risk = brock.decide(finding, patient)

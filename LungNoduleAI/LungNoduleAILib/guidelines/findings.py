@@ -78,6 +78,8 @@ class Cyst(str, Enum):
     THIN_WALLED = "thin-walled"
     THICK_WALLED = "thick-walled"
     MULTILOCULAR = "multilocular"
+    FLUID_CONTAINING = "fluid-containing"
+    ONE_OF_MANY = "one of many cysts"
     CAVITARY_NODULE = "cavitary nodule"
 
 

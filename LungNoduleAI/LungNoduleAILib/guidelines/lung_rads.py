@@ -146,6 +146,8 @@ def _airway(finding: Finding) -> tuple[str, str]:
 
 
 def _cyst(finding: Finding) -> tuple[str, str]:
+    if finding.cyst in (Cyst.FLUID_CONTAINING, Cyst.ONE_OF_MANY):
+        return "1", "unclassified-cyst"
     multilocular = finding.cyst is Cyst.MULTILOCULAR
     changed = {
         CystChange.BECAME_MULTILOCULAR: ("4A", "cyst-multilocular"),

@@ -10,6 +10,7 @@ from LungNoduleAILib.guidelines.lung_rads import classify, recommendation
 from LungNoduleAILib.guidelines.lung_rads_table import Category
 from LungNoduleAILib.guidelines.patient import Patient
 
+_NOT_SCREENING = "The guideline is made for CT of lung cancer screening, which this is not."
 # Note 10.
 _MANY_NEW_NODULES = 6
 _LARGE_NEW_MM = 8
@@ -62,7 +63,10 @@ def classify_exam(exam: Exam, patient: Patient | None = None) -> ExamAssessment 
         InputError: a prior category is none of Lung-RADS.
     """
     found = tuple(classify(finding) for finding in exam.findings)
-    notes = _signs_of_infection(exam, patient or Patient())
+    patient = patient or Patient()
+    notes = _signs_of_infection(exam, patient)
+    if patient.screening is False:
+        notes = (_NOT_SCREENING, *notes)
     low = _overall(exam, tuple(one.low if isinstance(one, Range) else one for one in found), notes)
     high = _overall(exam, tuple(one.high if isinstance(one, Range) else one for one in found), notes)
     assessments = [ExamAssessment(overall, found, exam.other_finding) for overall in (low, high)]

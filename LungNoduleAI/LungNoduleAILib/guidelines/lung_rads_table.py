@@ -75,6 +75,7 @@ _ROWS = (
     ("1", "none", "no lung nodule", "table"),
     ("1", "benign-pattern", "complete, central, popcorn or concentric-ring calcification, or fat", "table"),
     ("1", "thin-cyst", "a thin-walled cyst is benign and not classified", "note 12"),
+    ("1", "unclassified-cyst", "fluid-containing cysts and multiple cysts are not classified", "note 12"),
     ("1", "resolved", "the nodule is gone", READING),
     ("2", "juxtapleural", "juxtapleural < 10 mm (524 mm³), solid, smooth, oval, lentiform or triangular", "table"),
     ("2", "solid-baseline", "solid < 6 mm (113 mm³) at baseline", "table"),
