@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,13 +20,17 @@ from LungNoduleAILib.guidelines.findings import (
     Kind,
     Lobe,
     Shape,
+    of_nodule,
 )
 from LungNoduleAILib.guidelines.growth import lung_rads_behaviour
 from LungNoduleAILib.guidelines.lung_rads import classify, mean_diameter
 from LungNoduleAILib.guidelines.lung_rads_exam import Exam, classify_exam
 from LungNoduleAILib.guidelines.lung_rads_table import ADVICE, RULES, VOLUMES_MM3, Category
 from LungNoduleAILib.guidelines.patient import Patient
+from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
+from LungNoduleAILib.rating import RATINGS, Grade, Ratings
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.volume import Grid
 
 BASELINE, NEW, STABLE = Behaviour.BASELINE, Behaviour.NEW, Behaviour.STABLE
 DECREASED, SLOW, GROWING = Behaviour.DECREASED, Behaviour.SLOWLY_GROWING, Behaviour.GROWING
@@ -409,7 +414,18 @@ def test_every_row_has_advice_and_words_for_the_user():
     text = classify(nodule(SOLID, 7, BASELINE)).text
     assert text.startswith("The guideline says: category 3; low-dose CT in 6 months.")
     assert "solid ≥ 6 to < 8 mm" in text
-    assert "Lung-RADS v2022" in text
+    assert text.endswith("(Lung-RADS v2022, table). It gives a risk of malignancy of 1–2 %.")
+    assert "risk" not in classify_exam(Exam(lungs_evaluable=False)).overall.text
+
+
+def test_a_measured_nodule_is_a_finding():
+    mask = NoduleMask(np.ones((1, 1, 1), dtype=np.float32), Grid((1, 1, 1), np.eye(4)))
+    measured = Measurements(volume_mm3=180.0, long_axis_mm=8.0, short_axis_mm=6.0, mean_hu=20.0)
+    found = of_nodule(Nodule(3, (0, 0, 0), 7.0, 0.9, "left", mask, measured), nodule_count=2)
+    assert (found.id, found.mean_mm, found.volume_mm3, found.nodule_count, found.kind) == (3, 7.0, 180.0, 2, None)
+    part_solid = Ratings(tuple(Grade(name, (0, 0, 1, 0, 0)) for name in RATINGS), calcification=0.1)
+    rated = of_nodule(Nodule(3, (0, 0, 0), 7.0, 0.9, "left", mask, measured, part_solid))
+    assert rated.kind is PART_SOLID
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class Recommendation:
         rule: which of its rules led there.
         rank: order among the guideline's recommendations, larger is more urgent.
         category: Lung-RADS category, "" for others.
+        risk: of malignancy, as the guideline gives it for the category; "" where it gives none.
         applies: False where the guideline says that it is not made for the case.
         notes: what else the guideline, or this reading of it, says of the case.
     """
@@ -48,6 +49,7 @@ class Recommendation:
     rule: Rule
     rank: int
     category: str = ""
+    risk: str = ""
     applies: bool = True
     notes: tuple[str, ...] = ()
 
@@ -58,7 +60,8 @@ class Recommendation:
             return f"The guideline says that it does not apply here: {self.advice} ({self.guideline})."
         category = f"category {self.category}; " if self.category else ""
         where = f"{self.guideline}, {self.rule.source}"
-        return f"The guideline says: {category}{self.advice}. Its rule: {self.rule.text} ({where})."
+        risk = f" It gives a risk of malignancy of {self.risk}." if self.risk else ""
+        return f"The guideline says: {category}{self.advice}. Its rule: {self.rule.text} ({where}).{risk}"
 
 
 @dataclass(frozen=True)

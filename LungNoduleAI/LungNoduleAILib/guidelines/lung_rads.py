@@ -8,7 +8,7 @@ from __future__ import annotations
 from LungNoduleAILib.guidelines.answers import Range, Recommendation, Unknown, known, settle
 from LungNoduleAILib.guidelines.findings import Airway, Behaviour, Cyst, CystChange, Finding, Kind, Shape
 from LungNoduleAILib.guidelines.limits import round_half_up
-from LungNoduleAILib.guidelines.lung_rads_table import ADVICE, GUIDELINE, RULES, VOLUMES_MM3, Category
+from LungNoduleAILib.guidelines.lung_rads_table import ADVICE, GUIDELINE, RISK, RULES, VOLUMES_MM3, Category
 from LungNoduleAILib.guidelines.lymph_node import looks_like_lymph_node
 from LungNoduleAILib.guidelines.patient import Patient
 from SegmentationAILib.errors import InputError
@@ -62,7 +62,7 @@ def recommendation(category: str, name: str, notes: tuple[str, ...] = ()) -> Rec
     """A row of the table as a recommendation."""
     category = Category(category)
     rule = RULES[f"{category.value}-{name}"]
-    return Recommendation(GUIDELINE, ADVICE[category], rule, category.rank, category.value, notes=notes)
+    return Recommendation(GUIDELINE, ADVICE[category], rule, category.rank, category.value, RISK[category], notes=notes)
 
 
 def _row(finding: Finding) -> tuple[str, str]:
