@@ -49,7 +49,7 @@ class Axis:
     def squared(self, distance: NDArray[np.float64]) -> NDArray[np.uint16]:
         """This axis' share of g² at signed distances from a surface point, FAR where it is above 1."""
         side = np.where(distance > 0, self.upper, self.lower)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             share = np.where(distance == 0, 0.0, (distance / side) ** 2)
         return np.where(share <= 1.0, np.rint(np.minimum(share, 1.0) * ONE), FAR).astype(np.uint16)
 
@@ -125,13 +125,19 @@ def reached(level: NDArray, axes: tuple[Axis, Axis, Axis], *, between: bool = Tr
 
 
 def _lines(axis: Axis, axes: tuple[Axis, Axis, Axis]) -> int:
-    """How many lines of surface points a voxel needs along an axis, from the sag between two of them."""
+    """How many lines of surface points a voxel needs along an axis, from the sag between two of them.
+
+    A power of two, so that the lines of a wider margin include those of a narrower one.
+    """
     short = min((m for m in (axis.lower, axis.upper) if m > 0), default=0.0)
     if short == 0.0:
         return 1
     longest = max(max(a.lower, a.upper) for a in axes)
     pitch = short * np.sqrt(8.0 * SAG_MM / longest)
-    return int(np.clip(np.ceil(axis.spacing / pitch - 1e-9), 1, MOST_LINES))
+    lines = 1
+    while lines < MOST_LINES and axis.spacing > lines * pitch:
+        lines *= 2
+    return lines
 
 
 def _tiles(shape: tuple[int, ...], lines: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
