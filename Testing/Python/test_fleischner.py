@@ -240,6 +240,8 @@ def test_the_range_holds_every_answer(kind, mm, high, age):
         return
     first = found.missing[0]
     for value in first.plausible:
+        if first.name == "solid_long_axis_mm" and mm is not None and value > mm:
+            continue
         if hasattr(patient, first.name):
             answered = recommend(finding, replace(patient, **{first.name: value}))
         else:
