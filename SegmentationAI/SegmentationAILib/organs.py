@@ -60,5 +60,26 @@ def segment_lungs(volume: Volume, *, device: str = "auto", progress: Progress | 
     return LabelMap(labels, volume.grid, LUNG_STRUCTURES)
 
 
+def segment_external(volume: Volume, *, device: str = "auto") -> NDArray[np.bool_]:
+    """The body to its surface, without table and clothes.
+
+    Args:
+        volume: CT, HU.
+        device: where resampling runs.
+
+    Returns:
+        bool [k, j, i] on the volume's grid.
+
+    Raises:
+        InputError: the CT shows no body.
+    """
+    grid = volume.grid.canonical().with_spacing(_WORKING_SPACING_MM)
+    hu = resample(volume.array, volume.grid, grid, mode="area", fill=-1024.0, device=device)
+    body = segment_body(hu, _WORKING_SPACING_MM)
+    if not body.any():
+        raise InputError(f"The CT '{volume.name}' shows no body; choose a CT of a patient.")
+    return _at_full_resolution(body, grid, volume.grid, device)
+
+
 def _at_full_resolution(mask: NDArray, grid: Grid, target: Grid, device: str) -> NDArray[np.bool_]:
     return resample(mask.astype(np.float32), grid, target, device=device) > 0.5

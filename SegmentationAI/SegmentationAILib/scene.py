@@ -235,13 +235,17 @@ def _dicom_source(node: slicer.vtkMRMLVolumeNode) -> DicomSource | None:
 
 
 def _place_under_study(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
+    if volume.modality:
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        hierarchy.SetItemAttribute(_hierarchy_item(node), "DICOM.Modality", volume.modality)
+    if volume.source is not None:
+        set_dicom_source(node, volume.source)
+
+
+def set_dicom_source(node: slicer.vtkMRMLVolumeNode, source: DicomSource) -> None:
+    """Say which DICOM objects a volume node's voxels are of, and put it under its study."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = _hierarchy_item(node)
-    if volume.modality:
-        hierarchy.SetItemAttribute(item, "DICOM.Modality", volume.modality)
-    source = volume.source
-    if source is None:
-        return
     node.SetAttribute("DICOM.instanceUIDs", " ".join(source.sop_instance_uids))
     hierarchy.SetItemUID(item, "DICOM", source.series_instance_uid)
     hierarchy.SetItemAttribute(item, "DICOM.FrameOfReferenceUID", source.frame_of_reference_uid)

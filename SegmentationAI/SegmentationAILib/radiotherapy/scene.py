@@ -106,6 +106,12 @@ def update_structures(
             _write(segmentation, volume_node, one, after)
 
 
+def rename_segment(segmentation: slicer.vtkMRMLSegmentationNode, old: str, new: str) -> None:
+    """Give the segment of a name, case aside, another one."""
+    segments = segmentation.GetSegmentation()
+    segments.GetSegment(_id_of(segments, old)).SetName(new)
+
+
 def add_dvh(
     curves: DVHCurves, structure_set: StructureSet, dose_node: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkMRMLPlotChartNode:

@@ -33,7 +33,7 @@ class TemplateStructure:
         name: AAPM TG-263.
         role: what it is for.
         colour: red, green, blue in 0…1.
-        task: the segmentation task that draws it, ``"lungs"`` or ``"organs"``; "" where the user does.
+        task: what draws it, a key of ``drawing.TASKS`` such as ``"lungs"``; "" where the user does.
         rule: the rule that derives it; "" where it is drawn.
         source: where the rule's numbers were published.
     """
