@@ -75,6 +75,21 @@ def test_features_are_the_same_for_other_axes(lump):
     assert extract(turned, reorient(mask, volume.grid, grid)).values == lump.values
 
 
+def test_shape_is_in_mm_on_voxels_of_any_size(mirp):
+    volume, mask = nodule_ct(spacing=(0.7, 0.9, 2.0))
+    rod = np.zeros_like(mask)
+    rod[4:11, 12, 14] = True
+    found = extract(volume, rod, RadiomicsSettings(spacing_mm=None)).values
+    assert found["morph_diam"] == pytest.approx(7 * 2.0, abs=0.1)
+    assert found["morph_vol_approx"] == pytest.approx(7 * 0.7 * 0.9 * 2.0)
+
+
+def test_intensities_are_whole_hu_in_all_families(lump):
+    values = lump.values
+    assert values["stat_max"] == round(values["stat_max"])
+    assert values["morph_integ_int"] == pytest.approx(values["morph_volume"] * values["stat_mean"], rel=1e-6)
+
+
 def test_values_outside_the_range_do_not_count_but_for_shape(lump):
     volume, mask = nodule_ct()
     solid = extract(volume, mask, RadiomicsSettings(intensity_range=(-200.0, 400.0)))
