@@ -15,6 +15,7 @@ from SegmentationAILib.radiotherapy.structure_set import StructureSet
 from SegmentationAILib.volume import Grid, Volume
 
 _BINS = 2**16
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,7 @@ class DVH:
         Raises:
             InputError: the structure is smaller than that.
         """
-        if volume_cc > self.volume_cc * (1 + 1e-9):
+        if volume_cc > self.volume_cc * (1 + _ROUNDING):
             raise InputError(f"'{self.name}' has {self.volume_cc:.3g} cc, less than the {volume_cc:g} cc asked for.")
         return max(
             self._inside_dose_at(volume_cc), min(self.outside_gy, self._inside_dose_at(volume_cc - self.outside_cc))
@@ -114,7 +115,7 @@ class DVH:
         return replace(self, outside_gy=dose_gy)
 
     def _inside_dose_at(self, volume_cc: float) -> float:
-        if volume_cc > self.at_least_cc[0] * (1 + 1e-9):
+        if volume_cc > self.at_least_cc[0] * (1 + _ROUNDING):
             return -np.inf
         return float(np.interp(volume_cc, self.at_least_cc[::-1], self.dose_gy[::-1]))
 
