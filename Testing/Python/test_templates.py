@@ -26,6 +26,7 @@ SHIPPED = sorted(resource("Protocols").glob("*.yaml"))
 TASKS = {
     "lungs": {one.tg263 for one in LUNG_STRUCTURES.values()},
     "organs": {one.tg263 for one in STRUCTURES.values()},
+    "body": {"External"},
 }
 SITES = {"lung", "oesophagus", "breast", "mediastinum"}
 
