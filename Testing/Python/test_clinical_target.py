@@ -127,6 +127,16 @@ def test_barriers_that_the_gtv_reaches_into_are_named(chest):
     assert crossed(chest.gtv, barriers) == ()
 
 
+def test_a_gap_between_gtv_and_lung_is_told_and_not_taken_for_a_finished_ctv(chest):
+    """A lung drawn around the tumour leaves a rim that belongs to neither."""
+    lung = chest.lung & ~chest.ball((0, 0, 0), RADIUS + 1.5)
+    with pytest.raises(InputError, match="Nothing is left of the margin around the GTV, which Lungs close in"):
+        chest.ctv(Barrier("Lungs", lung, encloses=True))
+    touching = chest.lung & ~chest.gtv
+    assert chest.ml(chest.ctv(Barrier("Lungs", touching, encloses=True))) > chest.ml(chest.gtv)
+    assert np.array_equal(chest.ctv(Barrier("Lungs", lung, encloses=True), margin=0), chest.gtv)
+
+
 def test_an_empty_gtv_has_an_empty_ctv(chest):
     nothing = np.zeros_like(chest.gtv)
     assert not clinical_target(nothing, chest.grid.ijk_to_ras, Margins.isotropic(5)).any()

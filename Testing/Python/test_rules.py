@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.radiotherapy.margin_recipes import Margins, PerAxis, per_axis, van_herk
 from SegmentationAILib.radiotherapy.rule_parser import parse_rule
+from SegmentationAILib.radiotherapy.rule_writing import clinical, expansion
 from SegmentationAILib.radiotherapy.rules import SIDES, Call, Combination, Rule, Source, renamed, sources, terms
 
 DISTANCES = st.floats(-200, 200, allow_nan=False)
@@ -135,3 +137,27 @@ def test_the_longest_rule_can_be_read_written_and_searched():
     assert parse_rule(str(chain)) == chain
     assert len(terms(chain)) == 100
     assert nest == Source("A")
+
+
+MARGINS = st.builds(Margins, *[st.floats(0, 50)] * 6)
+
+
+def test_rules_from_values():
+    van_herks = per_axis(van_herk, PerAxis(3, 3, 4), PerAxis(2, 2, 2))
+    assert str(expansion("CTVp", Margins.isotropic(5))) == "expand(CTVp, 5)"
+    assert str(expansion("CTV-1", Margins(superior=8))) == 'expand("CTV-1", superior=8)'
+    assert str(expansion("CTVp", van_herks)) == (
+        "expand(CTVp, left=8.9, right=8.9, anterior=8.9, posterior=8.9, superior=11.4, inferior=11.4)"
+    )
+    rule = clinical("GTVp", Margins.isotropic(8), within="Lungs", barriers=["Bone", "Heart"], invaded=["Heart"])
+    assert str(rule) == "ctv(GTVp, 8, within=Lungs, barriers=Bone + Heart, invaded=Heart)"
+    assert str(clinical("GTVp", Margins.isotropic(6))) == "ctv(GTVp, 6)"
+    with pytest.raises(InputError, match="'Heart' is invaded but is no barrier"):
+        clinical("GTVp", Margins.isotropic(8), barriers=["Bone"], invaded=["Heart"])
+
+
+@given(NAMES, MARGINS, st.lists(NAMES, max_size=4), st.data())
+def test_rules_from_values_can_be_read(gtv, margins, barriers, data):
+    invaded = data.draw(st.lists(st.sampled_from(barriers), max_size=2)) if barriers else []
+    for rule in (expansion(gtv, margins), clinical(gtv, margins, barriers=barriers, invaded=invaded)):
+        assert parse_rule(str(rule)) == rule

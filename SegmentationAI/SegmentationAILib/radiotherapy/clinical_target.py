@@ -88,7 +88,8 @@ def clinical_target(
         that growth does not slip through a thin wall where voxels touch by their edges.
 
     Raises:
-        InputError: a margin is negative, or a mask is not on the grid of the GTV.
+        InputError: a margin is negative, a mask is not on the grid of the GTV, or the barriers leave
+            nothing of the margin: most often a lung that was drawn around the tumour, with a gap.
     """
     inward = [side for side, distance in margins.as_sides().items() if distance < 0]
     if inward:
@@ -100,13 +101,21 @@ def clinical_target(
     box = _box(target)
     if box is None:
         return target
-    open_here = target[box]
+    open_here = target[box].copy()
     for barrier in barriers:
         if not barrier.invaded:
             open_here &= ~Barrier(barrier.name, barrier.mask[box], encloses=barrier.encloses).closed
     seen = gtv[box]
+    grown_from = np.count_nonzero(seen)
     pieces, _ = ndimage.label(open_here | seen)
-    target[box] = np.isin(pieces, np.unique(pieces[seen]))
+    kept = np.isin(pieces, np.unique(pieces[seen]))
+    if target[box].sum() > grown_from and kept.sum() == grown_from:
+        closing = ", ".join(barrier.name for barrier in barriers if not barrier.invaded)
+        raise InputError(
+            f"Nothing is left of the margin around the GTV, which {closing} close in on all sides; "
+            "draw them up to the GTV, or mark as invaded what it has gone through."
+        )
+    target[box] = kept
     return target
 
 
