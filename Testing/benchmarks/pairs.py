@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks import surface_pairs
+from benchmarks import margin_pairs, surface_pairs
 from LungNoduleAILib.baseline import HU_RANGE as BASELINE_HU
 from LungNoduleAILib.candidates import DIAMETERS_MM, find_blobs
 from LungNoduleAILib.search import SearchSpace, search_space
@@ -216,6 +216,17 @@ PAIRS = (
             ("Surface distances of the lungs", surface_pairs.lungs),
             (f"Surface distances of {surface_pairs.ORGANS} organs", surface_pairs.organs),
             ("Surface distances of nodules", surface_pairs.small),
+        )
+    ),
+    *(
+        Pair(name, rival, prepare, margin_pairs.ours, theirs, margin_pairs.overlap)
+        for name, prepare in (
+            ("10 mm around a target", margin_pairs.target),
+            ("10 mm around lungs", margin_pairs.lungs),
+        )
+        for rival, theirs in (
+            ("SimpleITK SignedMaurerDistanceMap", margin_pairs.simpleitks),
+            ("scipy.ndimage.distance_transform_edt", margin_pairs.scipys),
         )
     ),
 )
