@@ -197,7 +197,7 @@ def find_series(folder: Path, *, recursive: bool = True, progress: Progress = Pr
                 passed_over[header.kind] += 1
     if not groups:
         raise InputError(_nothing_found(folder, passed_over))
-    found = [_series(uid, headers) for uid, headers in groups.items()]
+    found = [series_of(headers) for headers in groups.values()]
     return sorted(found, key=lambda s: (_as_number(s.number), s.description, s.uid))
 
 
@@ -270,7 +270,12 @@ def _nothing_found(folder: Path, passed_over: Counter[str]) -> str:
     )
 
 
-def _series(uid: str, headers: list[Header]) -> Series:
+def series_of(headers: list[Header]) -> Series:
+    """The planes that the headers of one series hold.
+
+    Raises:
+        InputError: a header is damaged.
+    """
     first = headers[0].dataset
     slices: list[Slice] = []
     for header in headers:
@@ -279,7 +284,7 @@ def _series(uid: str, headers: list[Header]) -> Series:
         except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
             raise _damaged(header.path) from error
     return Series(
-        uid=uid,
+        uid=headers[0].series_uid,
         study_uid=str(first.get("StudyInstanceUID") or ""),
         frame_of_reference_uid=str(first.get("FrameOfReferenceUID") or ""),
         sop_class_uid=sop_class(first),
