@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ METRICS = (
     *("V5Gy[%]", "V20Gy[%]", "HI"),
 )
 _STEP_GY = 0.1
-Colours = dict[str, tuple[float, float, float]]
+_BRIGHTEST = 0.6
+_STYLES = ("solid", "dashed", "dotted", "dashdot")
+
+Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,7 @@ def write_goals(path: str | Path, results: Sequence[GoalResult]) -> Path:
     )
 
 
-def plot(path: str | Path, curves: DVHCurves, *, colours: Colours | None = None, title: str = "") -> Path:
+def plot(path: str | Path, curves: DVHCurves, *, colours: dict[str, Colour] | None = None, title: str = "") -> Path:
     """A PNG of the curves.
 
     Args:
@@ -113,8 +117,13 @@ def plot(path: str | Path, curves: DVHCurves, *, colours: Colours | None = None,
 
     figure = Figure(figsize=(9, 6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
+    drawn: Counter[tuple] = Counter()
     for name, percent in curves.percent.items():
-        axes.plot(curves.dose_gy, percent, label=name, color=(colours or {}).get(name), linewidth=1.5)
+        colour = _dark_enough((colours or {}).get(name))
+        # Sets give structures of a kind one colour; the style of the line tells them apart.
+        style = _STYLES[drawn[colour] % len(_STYLES)] if colour else "solid"
+        drawn[colour] += 1
+        axes.plot(curves.dose_gy, percent, label=name, color=colour, linestyle=style, linewidth=1.5)
     axes.set(xlabel="Dose [Gy]", ylabel="Volume [%]", title=title, ylim=(0, 102), xlim=(0, curves.dose_gy[-1]))
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
@@ -122,6 +131,15 @@ def plot(path: str | Path, curves: DVHCurves, *, colours: Colours | None = None,
     with atomic_write(path) as partial:
         figure.savefig(partial, format="png")
     return path
+
+
+def _dark_enough(colour: Colour | None) -> Colour | None:
+    """A colour that can be seen on white: its hue, no brighter than ``_BRIGHTEST``."""
+    if colour is None:
+        return None
+    # Relative luminance without gamma (ITU-R BT.709).
+    bright = 0.2126 * colour[0] + 0.7152 * colour[1] + 0.0722 * colour[2]
+    return tuple(part * min(1.0, _BRIGHTEST / max(bright, 1e-6)) for part in colour)
 
 
 def _value(metric: str, dvh: DVH, context: dict) -> str:

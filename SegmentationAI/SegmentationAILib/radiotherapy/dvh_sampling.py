@@ -15,7 +15,7 @@ Biol 2022; Stanley et al., J Appl Clin Med Phys 2021;22(7):99). Here:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,12 +66,14 @@ def sample(dose: Volume, occupancy: NDArray, grid: Grid) -> Iterator[Samples]:
     if division.max() > 1:
         kji, weight = _divided(inside, division)
         for piece in _pieces(len(kji)):
-            yield Samples(*_dose_at(dose, grid, kji[piece, ::-1], division), weight[piece].astype(np.float64) * part_cc)
+            yield Samples(
+                *_dose_at(dose, grid, kji[piece].T[::-1], division), weight[piece].astype(np.float64) * part_cc
+            )
         return
     flat = np.flatnonzero(inside)
     for piece in _pieces(len(flat)):
         kji = np.unravel_index(flat[piece], inside.shape)
-        ijk = np.stack(kji[::-1], axis=-1).astype(np.float32)
+        ijk = [index.astype(np.float32) for index in kji[::-1]]
         yield Samples(*_dose_at(dose, grid, ijk, division), inside[kji].astype(np.float64) * part_cc)
 
 
@@ -108,42 +110,44 @@ def _divided(inside: NDArray[np.float32], division: NDArray[np.intp]) -> tuple[N
 
 
 def _dose_at(
-    dose: Volume, grid: Grid, ijk: NDArray[np.float32], division: NDArray[np.intp]
+    dose: Volume, grid: Grid, ijk: Sequence[NDArray], division: NDArray[np.intp]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Trilinear dose at voxel positions ``ijk`` [n, 3] of ``grid``, and half the span over a part of a voxel.
+    """Trilinear dose at voxel positions ``ijk`` [3][n] of ``grid``, and half the span over a part of a voxel.
 
     The span is that of an even distribution with the variance of a linear dose over the part.
     """
-    matrix = dose.grid.ras_to_ijk @ grid.ijk_to_ras
-    at = ijk @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
-    size = np.array(dose.shape[::-1])
-    outside = np.any((at < -_EDGE) | (at > size - 1 + _EDGE), axis=1)
-    below = np.clip(np.floor(at), 0, np.maximum(size - 2, 0)).astype(np.intp)
-    part = np.clip(at - below, 0, 1)
-    stride = np.array([1, size[0], size[0] * size[1]]) * (size > 1)
-    first = below @ np.array([1, size[0], size[0] * size[1]])
+    matrix = (dose.grid.ras_to_ijk @ grid.ijk_to_ras).astype(np.float32)
+    first = np.zeros(len(ijk[0]), dtype=np.intp)
+    outside = np.zeros(len(first), dtype=bool)
+    part, stride = [], []
+    step = 1
+    for row, size in zip(matrix[:3], dose.shape[::-1], strict=True):
+        at = row[0] * ijk[0] + row[1] * ijk[1] + row[2] * ijk[2] + row[3]
+        outside |= (at < -_EDGE) | (at > size - 1 + _EDGE)
+        below = np.clip(np.floor(at), 0, max(size - 2, 0))
+        part.append(np.clip(at - below, 0, 1))
+        first += below.astype(np.intp) * step
+        stride.append(step if size > 1 else 0)
+        step *= size
     flat = dose.array.reshape(-1)
-    corner = {
-        (x, y, z): flat[first + x * stride[0] + y * stride[1] + z * stride[2]]
-        for x in (0, 1)
-        for y in (0, 1)
-        for z in (0, 1)
-    }
-    x, y, z = part.T
-    edge_i = {(b, c): corner[1, b, c] - corner[0, b, c] for b in (0, 1) for c in (0, 1)}
-    line = {(b, c): corner[0, b, c] + x * edge_i[b, c] for b in (0, 1) for c in (0, 1)}
-    plane = [line[0, c] + y * (line[1, c] - line[0, c]) for c in (0, 1)]
-    slope_i = [edge_i[0, c] + y * (edge_i[1, c] - edge_i[0, c]) for c in (0, 1)]
-    slope_j = [line[1, c] - line[0, c] for c in (0, 1)]
-    value = plane[0] + z * (plane[1] - plane[0])
-    gradient = np.stack(
-        [
-            slope_i[0] + z * (slope_i[1] - slope_i[0]),
-            slope_j[0] + z * (slope_j[1] - slope_j[0]),
-            plane[1] - plane[0],
-        ],
-        axis=-1,
-    )
+    x, y, z = part
+    # Along i on the four edges of the cell, along j on two faces, then along k.
+    line, slope = {}, {}
+    for b in (0, 1):
+        for c in (0, 1):
+            index = first + (b * stride[1] + c * stride[2])
+            line[b, c] = flat[index]
+            slope[b, c] = flat[index + stride[0]] - line[b, c]
+            line[b, c] += x * slope[b, c]
+    across_j = [line[1, c] - line[0, c] for c in (0, 1)]
+    plane = [line[0, c] + y * across_j[c] for c in (0, 1)]
+    slope_i = [slope[0, c] + y * (slope[1, c] - slope[0, c]) for c in (0, 1)]
+    across_k = plane[1] - plane[0]
+    value = plane[0] + z * across_k
     value[outside] = np.nan
-    across = gradient @ (matrix[:3, :3] / division).astype(np.float32)
-    return value, 0.5 * np.sqrt(np.einsum("na,na->n", across, across))
+    gradient = (slope_i[0] + z * (slope_i[1] - slope_i[0]), across_j[0] + z * (across_j[1] - across_j[0]), across_k)
+    span = sum(
+        (gradient[0] * column[0] + gradient[1] * column[1] + gradient[2] * column[2]) ** 2
+        for column in (matrix[:3, :3] / division).T.astype(np.float32)
+    )
+    return value, 0.5 * np.sqrt(span)
