@@ -7,9 +7,12 @@ import pytest
 from geometry import AXIS_ORDERS, oblique_grid
 
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.files import load
+from SegmentationAILib.metrics import dice
 from SegmentationAILib.radiotherapy.clinical_target import SPREADS, Barrier, clinical_target, crossed
 from SegmentationAILib.radiotherapy.cropping import inside, outside
 from SegmentationAILib.radiotherapy.margin_recipes import Margins
+from SegmentationAILib.radiotherapy.rtstruct_reader import read_rtstruct
 from SegmentationAILib.radiotherapy.rule_building import build
 from SegmentationAILib.radiotherapy.rule_parser import parse_rule
 from SegmentationAILib.radiotherapy.structure_set import Role, RTStructure, StructureSet
@@ -206,3 +209,14 @@ def test_sides_of_a_rule_are_the_patients():
     low, high = chest.ras[grown].min(axis=0), chest.ras[grown].max(axis=0)
     assert low == pytest.approx((-13, -7, -7), abs=1)
     assert high == pytest.approx((7, 7, 5), abs=1)
+
+
+def test_a_clinics_own_ctv_and_ptv(data_dir):
+    """A planning case whose department took 5 mm from GTV to CTV and 10 mm from CTV to PTV, uncropped."""
+    folder = data_dir / "LUNG1-002" / "dicom"
+    clinic, _ = read_rtstruct(folder / "1.dcm", load(folder))
+    for text, theirs in (('ctv("GTV-1", 5)', "CTV-1"), ('expand("CTV-1", 10)', "PTV-1")):
+        assert dice(build(parse_rule(text), clinic), clinic[theirs].mask) > 0.98
+    cropped = build(parse_rule('ctv("GTV-1", 5, within="Lung L" + "Lung R")'), clinic)
+    lungs = clinic["Lung L"].mask | clinic["Lung R"].mask
+    assert not (cropped & ~lungs & ~clinic["GTV-1"].mask).any()

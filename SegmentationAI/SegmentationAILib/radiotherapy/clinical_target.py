@@ -81,7 +81,8 @@ def clinical_target(
         gtv: bool [k, j, i].
         ijk_to_ras: 4×4.
         margins: none negative.
-        barriers: on the same grid; those that are invaded stop nothing.
+        barriers: on the same grid; those that are invaded stop nothing. A lung that encloses the growth
+            must hold its collapsed and consolidated parts too: without them growth stops at their edge.
 
     Returns:
         bool [k, j, i]: always holds the whole GTV; each part is joined to it through voxel faces, so
