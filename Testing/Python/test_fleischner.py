@@ -184,6 +184,9 @@ def test_each_of_several_nodules_and_the_most_urgent():
     ]
     assert most_urgent(each) == each[0]
     assert [one.advice for one in recommend_each([nodule(SOLID, 9), nodule(SOLID, 4)], HIGH)] == [SOON, OPTIONAL]
+    for others, expected in (([], "single"), ([nodule(GGN, 4)], "multiple")):
+        found = recommend_each([replace(PLAIN, mean_diameter_mm=9), *others], HIGH)[0]
+        assert all(expected in one.rule.id for one in found.possible)
     unknown = recommend_each([nodule(SOLID, 7), nodule(SOLID, 4)], replace(HIGH, high_risk=None))
     found = most_urgent(unknown)
     assert (found.low.advice, found.high.advice) == (SOON_CONSIDER, SOON)

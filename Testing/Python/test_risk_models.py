@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LungNoduleAILib.guidelines import brock, herder, mayo
-from LungNoduleAILib.guidelines.answers import Range
+from LungNoduleAILib.guidelines.answers import Range, known, settle
 from LungNoduleAILib.guidelines.findings import Finding, Kind, Lobe, Uptake
 from LungNoduleAILib.guidelines.logistic import Risk
 from LungNoduleAILib.guidelines.patient import Patient
@@ -174,6 +174,7 @@ def test_a_term_says_what_it_contributes():
     assert terms["family history of lung cancer"].contribution == 0
     assert terms["age"].value == 66
     assert terms["age"].contribution == pytest.approx(4 * 0.0287)
+    assert terms["constant"].coefficient == -6.7892
     assert terms["number of nodules"].contribution == pytest.approx(2 * 0.0824)
 
 
@@ -202,8 +203,10 @@ def test_outside_the_people_it_was_made_on_the_model_says_so():
     notes = brock.risk(NODULE, replace(PATIENT, age=49, ever_smoked=False)).notes
     assert len(notes) == 2
     assert brock.risk(NODULE, replace(PATIENT, age=50)).notes == ()
-    assert len(mayo.risk(replace(NODULE, long_axis_mm=31), PATIENT).notes) == 2
-    assert mayo.risk(replace(NODULE, nodule_count=1), PATIENT).notes == ()
+    single = replace(NODULE, nodule_count=1, short_axis_mm=None)
+    for mm, count in ((3.9, 1), (4, 0), (30, 0), (30.1, 1)):
+        assert len(mayo.risk(replace(single, long_axis_mm=mm), PATIENT).notes) == count
+        assert len(mayo.risk(replace(single, long_axis_mm=mm, nodule_count=2), PATIENT).notes) == count + 1
 
 
 @pytest.mark.parametrize(
@@ -239,6 +242,22 @@ def test_the_range_of_every_unknown_holds_every_case(inputs):
     assert found.low.probability - 1e-12 <= truth <= found.high.probability + 1e-12
     asked = [question.name for question in found.missing]
     assert asked == ["family_history", "emphysema", "nodule_count", "spiculation"]
+
+
+def test_a_question_that_changes_nothing_is_not_asked():
+    def decide(finding: Finding, patient: Patient) -> int:
+        if known(patient, "female"):
+            return 1
+        # Asked on the way, without a difference.
+        known(finding, "spiculation")
+        return 2 + known(patient, "emphysema")
+
+    found = settle(decide, Finding(), Patient(), order=float, same=int)
+    assert (found.low, found.high, found.possible) == (1, 3, (1, 2, 3))
+    assert [question.name for question in found.missing] == ["female", "emphysema"]
+    found = settle(decide, Finding(), Patient(emphysema=True), order=float, same=int)
+    assert [question.name for question in found.missing] == ["female"]
+    assert settle(decide, Finding(), Patient(female=False, emphysema=True), order=float, same=int) == 3
 
 
 def test_pack_years_say_whether_someone_smoked():

@@ -149,7 +149,8 @@ def _explore(
     except Unknown as unknown:
         question = QUESTIONS[unknown.name]
     answers: list[T] = []
-    missing = {question.name: question}
+    deeper: dict[str, Question] = {}
+    branches = set()
     refused: InputError | None = None
     for value in question.plausible:
         try:
@@ -163,7 +164,9 @@ def _explore(
             continue
         further, also_missing = _explore(decide, *changed, same)
         answers += further
-        missing |= also_missing
+        deeper |= also_missing
+        branches.add((tuple(also_missing), *(same(answer) for answer in further)))
     if not answers:
         raise refused
-    return answers, missing if len({same(answer) for answer in answers}) > 1 else {}
+    matters = len(branches) > 1 and len({same(answer) for answer in answers}) > 1
+    return answers, {question.name: question, **deeper} if matters else deeper

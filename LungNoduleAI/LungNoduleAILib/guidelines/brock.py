@@ -159,7 +159,7 @@ def _terms(
         raise InputError(f"There is no kind '{kind}'; use {', '.join(k.value for k in Kind)}.") from None
     size = (diameter_mm / 10) ** -0.5
     terms = [
-        Term("constant", 1, by.constant, by.constant),
+        linear("constant", 1, by.constant),
         Term("age", age, by.age, by.age * (age - _CENTRE_AGE)),
         linear("female", int(female), by.female),
         linear("family history of lung cancer", int(family_history), by.family_history),

@@ -56,7 +56,7 @@ def _terms(mayo_probability: float, uptake: Uptake | str) -> tuple[Term, ...]:
     except ValueError:
         raise InputError(f"There is no uptake '{uptake}'; use {', '.join(u.value for u in Uptake)}.") from None
     return (
-        Term("constant", 1, -4.739, -4.739),
+        linear("constant", 1, -4.739),
         linear("probability by the Mayo model", mayo_probability, 3.691),
         Term("FDG uptake", uptake.value, UPTAKE[uptake], UPTAKE[uptake]),
     )

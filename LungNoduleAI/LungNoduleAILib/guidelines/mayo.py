@@ -69,7 +69,7 @@ def _terms(
 ) -> tuple[Term, ...]:
     check_risk_inputs(age, diameter_mm)
     return (
-        Term("constant", 1, -6.8272, -6.8272),
+        linear("constant", 1, -6.8272),
         linear("age", age, 0.0391),
         linear("ever smoked", int(ever_smoked), 0.7917),
         linear("extrathoracic cancer", int(extrathoracic_cancer), 1.3388),
