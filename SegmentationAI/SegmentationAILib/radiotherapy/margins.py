@@ -35,13 +35,19 @@ def expand(
     the union of eight octants of half-ellipsoids in the patient's space, each with the three semi-axes of
     its sides, so that 5 mm to the right alone moves the structure's right side and nothing else (as the
     margins of ICRU Reports 62 and 83 are drawn). The surface lies between voxel centres, as ``reach`` has
-    it, so that volumes do not depend on the voxels' size; a face moves by the margin to the nearest whole
-    voxel, hence by nothing where the margin is below half a voxel.
+    it, not on them. A face moves by the margin to the nearest whole voxel, hence by nothing where the
+    margin is below half a voxel. Balls of 10 to 20 mm radius grown by 5 to 10 mm have the right volume to
+    2.5 % on cubic voxels of 0.5 to 1.5 mm and to 5 % on voxels of up to 3 mm, a tenth of a voxel at the
+    surface.
 
     Shrinking keeps the voxels that, were they alone, would grow by these margins to within the structure.
     It undoes growing without loss: a structure grown and then shrunk by the same margins holds at least
-    all it held (not where unequal margins meet an oblique grid, which costs single voxels). Where some
-    margins are negative and others positive, the structure is shrunk first and then grown.
+    all it held. In return a face moves in by a last part of a voxel only where that is 0.71 or more. Where
+    some margins are negative and others positive, the structure is shrunk first and then grown.
+
+    On a grid oblique to the patient, unequal margins are drawn on an upright grid of half the voxel size;
+    a few voxels of the surface may then differ, also on sides without a margin, and shrinking may lose
+    thin parts.
 
     What would lie outside the grid is cut off. Where the structure touches the grid's edge it is taken to
     continue beyond it, so that shrinking does not move it away from the edge.

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 FULL = 64
 HALF = FULL // 2
 # No voxel comes closer to the half level than this, so that the surface stays well away from voxel
-# centres: single voxels and thin walls keep their thickness. Of 6 to 32, 13 gave the smallest error of
-# the volumes of grown spheres over voxels of 0.5 to 3 mm.
+# centres: single voxels and thin walls keep their thickness. Over balls of 10 to 20 mm, margins of 5 to
+# 10 mm and voxels of 1 to 3 mm the largest error of the grown volume was 7.9 % with 10, 4.8 % with 13,
+# 6.6 % with 16 and 6.7 % with 20.
 CLEARANCE = 13
 
 # g² in whole numbers, so that sums do not depend on their order; a sum of two still fits in 16 bits.
