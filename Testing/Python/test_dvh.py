@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.radiotherapy.dose_metrics import evaluate
 from SegmentationAILib.radiotherapy.dvh import compute_dvh, dose_grid_dvh, structure_dvhs
 from SegmentationAILib.radiotherapy.structure_set import Role, RTStructure, StructureSet
 from SegmentationAILib.volume import DicomSource, Grid, Volume
@@ -121,6 +122,26 @@ def test_wholly_outside_and_empty():
     assert (dvh.outside_fraction, dvh.mean_gy, dvh.max_gy) == (1.0, 0.0, 0.0)
     with pytest.raises(InputError, match="'Heart' is empty"):
         compute_dvh(dose, np.zeros(grid.shape, dtype=bool), grid, name="Heart")
+
+
+def test_conformity_of_a_ball_in_a_round_dose():
+    """60 Gy at 10 mm and 30 Gy at 20 mm from the centre, around a target of 8 mm: ratios of volumes of balls."""
+    matrix = np.diag([1.0, 1.0, 1.0, 1.0])
+    matrix[:3, 3] = -24.7
+    grid = Grid((50, 50, 50), matrix)
+    k, j, i = np.indices(grid.shape)
+    distance = np.linalg.norm(grid.ras(np.stack([i, j, k], axis=-1)), axis=-1)
+    dose = Volume((90 - 3 * np.minimum(distance, 30)).astype(np.float32), grid)
+    target, around = compute_dvh(dose, distance < 8, grid, name="PTV"), dose_grid_dvh(dose)
+    values = {
+        metric: evaluate(metric, target, prescription_gy=60.0, dose_grid=around)
+        for metric in ("CI_Paddick", "CI_RTOG", "R50", "GI", "V100%[%]")
+    }
+    assert values["V100%[%]"] == pytest.approx(100.0)
+    assert values["CI_RTOG"] == pytest.approx((10 / 8) ** 3, rel=0.01)
+    assert values["CI_Paddick"] == pytest.approx((8 / 10) ** 3, rel=0.01)
+    assert values["R50"] == pytest.approx((20 / 8) ** 3, rel=0.01)
+    assert values["GI"] == pytest.approx(8.0, rel=0.01)
 
 
 def test_a_structure_set():

@@ -113,6 +113,18 @@ def test_a_plot_shows_each_structure_in_its_colour(tmp_path):
         assert np.count_nonzero((pixels == colour).all(axis=1)) > 500
 
 
+def test_structures_of_one_colour_differ_and_white_can_be_seen(tmp_path):
+    def ink(*names: str) -> int:
+        curves = dvh_curves([DVH(name, PTV.dose_gy + 5 * n, PTV.at_least_cc, 60.0) for n, name in enumerate(names)])
+        plot(tmp_path / "dvh.png", curves, colours=dict.fromkeys(names, (1.0, 1.0, 1.0)))
+        pixels = np.asarray(Image.open(tmp_path / "dvh.png").convert("RGB")).reshape(-1, 3)
+        return np.count_nonzero((pixels == 153).all(axis=1))  # 0.6 · 255
+
+    assert ink("A") > 500
+    # Solid, dashed and dotted: each next curve has less ink than a solid one.
+    assert ink("A") < ink("A", "B") < 1.9 * ink("A")
+
+
 def test_nothing_to_plot_and_nowhere_to_write(tmp_path):
     with pytest.raises(InputError, match="no structure with a dose"):
         dvh_curves([])

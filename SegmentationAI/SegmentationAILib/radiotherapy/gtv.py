@@ -1,0 +1,300 @@
+"""A tumour from clicks: promptable segmentation of the gross tumour volume (GTV) in a chest CT.
+
+The first prompt gives place and size, features of the voxels around it give each a log-odds of tumour,
+clicks correct it where it is wrong, and a random walker settles the surface on edges. The same prompts
+give the same mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.preprocess import resample
+from SegmentationAILib.radiotherapy.random_walker import random_walker
+from SegmentationAILib.radiotherapy.tumour_features import features
+from SegmentationAILib.radiotherapy.tumour_model import THRESHOLD, corrected, log_odds, log_odds_of_mask, with_prior
+from SegmentationAILib.radiotherapy.tumour_prompts import (
+    Box,
+    Click,
+    Drawn,
+    Point,
+    Prompt,
+    checked_box,
+    checked_click,
+    checked_mask,
+)
+from SegmentationAILib.radiotherapy.tumour_window import Window, signed_distance, window_around
+from SegmentationAILib.volume import Grid, Volume
+
+# A probability of tumour, [k, j, i] on the grid of the CT's part that it is given.
+Prior = Callable[[Volume], NDArray[np.float32]]
+
+# 1/√γ: the surface is smooth over about two voxels.
+_GAMMA = 0.25
+# A step of this share of the way from lung to tumour, or of this much in soft tissue, is an edge.
+_EDGE_SHARE, _EDGE_HU = 0.35, 60.0
+_SOFT_TISSUE_HU = (-200.0, 300.0)
+_SEED_MM = 0.8
+# A tumour that reaches the window's end is looked at again in a larger one.
+_LARGER, _MOST_LOOKS = 1.6, 3
+_BOX_SLACK_MM = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class _Base:
+    """What the first prompt alone decides."""
+
+    window: Window
+    log_odds: NDArray[np.float32]
+    seeds: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A tumour being segmented; every step returns the mask, and ``prompts`` is all that it depends on.
+
+    Attributes:
+        volume: CT, HU.
+        lungs: right and left lung on the volume's grid, None where they are not known.
+        prior: another opinion, such as a network's.
+        prompts: in the order given.
+    """
+
+    volume: Volume
+    lungs: LabelMap | None = None
+    prior: Prior | None = None
+    _given: list[Prompt] = field(default_factory=list)
+    _bases: dict[tuple[Prompt, float | None], _Base] = field(default_factory=dict)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        return tuple(self._given)
+
+    def click(self, ras: Point, add: bool = True) -> NDArray[np.bool_]:
+        """Add what was clicked on to the tumour, or take it away.
+
+        Args:
+            ras: mm.
+            add: whether the point is tumour.
+
+        Returns:
+            bool [k, j, i] on the volume's grid.
+
+        Raises:
+            InputError: the click lies outside the CT or in air, or takes away before there is a tumour.
+        """
+        prompt = checked_click(self.volume, ras, add)
+        if not add and not self._given:
+            raise InputError("There is no tumour to take anything away from; click on the tumour first.")
+        return self._with(prompt)
+
+    def remove(self, ras: Point) -> NDArray[np.bool_]:
+        """``click(ras, add=False)``."""
+        return self.click(ras, add=False)
+
+    def box(self, ras_min: Point, ras_max: Point) -> NDArray[np.bool_]:
+        """Start anew with a box around the tumour.
+
+        Raises:
+            InputError: the box is thin, or its middle lies outside the CT.
+        """
+        return self._start_with(checked_box(self.volume, ras_min, ras_max))
+
+    def mask(self, drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Start anew with a mask, such as a detected nodule's or any segment's; clicks then edit it.
+
+        Raises:
+            InputError: it is empty or not on the volume's grid.
+        """
+        return self._start_with(checked_mask(self.volume, drawn))
+
+    def undo(self) -> NDArray[np.bool_]:
+        """Forget the last prompt.
+
+        Raises:
+            InputError: there is none.
+        """
+        if not self._given:
+            raise InputError("There is nothing to undo; click on a tumour first.")
+        del self._given[-1]
+        if not self._given:
+            self._bases.clear()
+        return self.result()
+
+    def result(self) -> NDArray[np.bool_]:
+        """bool [k, j, i] on the volume's grid; empty without prompts."""
+        empty = np.zeros(self.volume.shape, dtype=bool)
+        if not self._given:
+            return empty
+        if len(self._given) == 1 and isinstance(self._given[0], Drawn):
+            return self._given[0].mask.copy()
+        probability, grid = _segment(self, self.prompts)
+        return _on_volume(probability, grid, self.volume.grid, empty)
+
+    def _start_with(self, prompt: Prompt) -> NDArray[np.bool_]:
+        self._given.clear()
+        self._bases.clear()
+        return self._with(prompt)
+
+    def _with(self, prompt: Prompt) -> NDArray[np.bool_]:
+        self._given.append(prompt)
+        return self.result()
+
+
+def start(volume: Volume, lungs: LabelMap | None = None, prior: Prior | None = None) -> Session:
+    """A session on a chest CT.
+
+    Args:
+        volume: CT, HU.
+        lungs: right and left lung on the volume's grid with nodules inside; keeps the wall out of small tumours.
+        prior: called with the CT around the tumour on isotropic voxels, answers with each voxel's probability.
+
+    Raises:
+        InputError: the lungs are not on the volume's grid.
+    """
+    if lungs is not None and not lungs.grid.same_as(volume.grid):
+        raise InputError("The lungs are not on the CT's grid; segment them on this CT.")
+    return Session(volume, lungs, prior)
+
+
+def _segment(session: Session, prompts: tuple[Prompt, ...]) -> tuple[NDArray[np.float32], Grid]:
+    """Probability of tumour around the prompts, 0.5 at its surface, and where."""
+    clicks = [one for one in prompts if isinstance(one, Click)]
+    depth = None
+    for look in range(_MOST_LOOKS):
+        base = _base(session, prompts[0], depth)
+        outside = [one for one in clicks if one.add and not _holds(base.window, one.ras)]
+        if not outside:
+            probability = _walk(base, clicks)
+            if look == _MOST_LOOKS - 1 or not _reaches_end(probability, base.window, session.volume.grid):
+                break
+        depth = base.window.depth_mm * _LARGER
+    return probability, base.window.grid
+
+
+def _base(session: Session, first: Prompt, depth: float | None) -> _Base:
+    """Kept in the session, so that later clicks are fast."""
+    key = (first, depth)
+    if key not in session._bases:
+        made = _base_of_mask(session.volume, first, depth) if isinstance(first, Drawn) else _base_of(session, *key)
+        session._bases[key] = made
+    return session._bases[key]
+
+
+def _base_of(session: Session, first: Click | Box, depth: float | None) -> _Base:
+    volume = session.volume
+    if isinstance(first, Box):
+        half = (np.array(first.high) - np.array(first.low)) / 2
+        window = window_around(volume, first.centre, depth or float(half.min()) * 0.8)
+        seeds = _box_seeds(window, first)
+    else:
+        window = window_around(volume, first.ras, depth)
+        seeds = np.zeros(window.hu.shape, dtype=np.int8)
+    lungs = None
+    if session.lungs is not None:
+        lungs = resample(session.lungs.array, session.lungs.grid, window.grid, mode="nearest") > 0
+    odds = log_odds(features(window, lungs))
+    if session.prior is not None:
+        odds = with_prior(odds, session.prior(Volume(window.hu, window.grid, volume.name, volume.modality)))
+    return _Base(window, odds, seeds)
+
+
+def _base_of_mask(volume: Volume, first: Drawn, depth: float | None) -> _Base:
+    box = ndimage.find_objects(first.mask.astype(np.uint8))[0]
+    padded = np.pad(first.mask[box], 1)
+    inner = ndimage.distance_transform_edt(padded, sampling=volume.spacing[::-1])
+    deepest = np.unravel_index(int(np.argmax(inner)), inner.shape)
+    centre = volume.grid.ras([d - 1 + side.start for d, side in zip(deepest, box, strict=True)][::-1])
+    half = max(n * step for n, step in zip(padded.shape, volume.spacing[::-1], strict=True)) / 2
+    window = window_around(volume, centre, depth or max(float(inner.max()), half / 2))
+    share = resample(first.mask.astype(np.float32), volume.grid, window.grid, mode="area")
+    odds = log_odds_of_mask(signed_distance(share >= 0.5, window.spacing_mm), window)
+    return _Base(window, odds, np.zeros(odds.shape, dtype=np.int8))
+
+
+def _box_seeds(window: Window, box: Box) -> NDArray[np.int8]:
+    k, j, i = np.indices(window.hu.shape)
+    ras = window.grid.ras(np.stack([i, j, k], axis=-1))
+    outside = np.any((ras < np.array(box.low) - _BOX_SLACK_MM) | (ras > np.array(box.high) + _BOX_SLACK_MM), axis=-1)
+    return -outside.astype(np.int8)
+
+
+def _walk(base: _Base, clicks: list[Click]) -> NDArray[np.float32]:
+    """Probability after all clicks, one after the other."""
+    window, seeds = base.window, base.seeds.copy()
+    odds = base.log_odds
+    for click in clicks:
+        kji = window.grid.ijk(click.ras)[::-1]
+        odds = corrected(odds, window, tuple(kji), click.add)
+        if _holds(window, click.ras):
+            away = window.distance_from(tuple(kji))
+            seeds[away <= max(_SEED_MM, float(away.min()))] = 1 if click.add else -1
+    guides = [window.density / _EDGE_SHARE]
+    smooth = ndimage.gaussian_filter(np.clip(window.hu, *_SOFT_TISSUE_HU), 0.7 / window.spacing_mm)
+    guides.append(smooth / _EDGE_HU)
+    prior = 1 / (1 + np.exp(-odds))
+    probability = random_walker(prior.astype(np.float32), guides, seeds, _GAMMA)
+    # The log-odds of the surface that fits readers best, moved to 0.5.
+    settled = probability / (probability + (1 - probability) * THRESHOLD / (1 - THRESHOLD))
+    return _connected(settled.astype(np.float32), window, clicks)
+
+
+def _connected(probability: NDArray, window: Window, clicks: list[Click]) -> NDArray[np.float32]:
+    """The parts that hold a click that adds; without one, the largest; holes filled."""
+    inside = probability >= 0.5
+    labels, count = ndimage.label(inside)
+    if count == 0:
+        return probability
+    added = [np.round(window.grid.ijk(one.ras)).astype(int)[::-1] for one in clicks if one.add]
+    held = {int(labels[tuple(kji)]) for kji in added if _holds_voxel(window, kji)} - {0}
+    if not held:
+        held = {int(np.bincount(labels[inside]).argmax())}
+    kept = np.isin(labels, list(held))
+    filled = ndimage.binary_fill_holes(kept)
+    for one in clicks:
+        kji = np.round(window.grid.ijk(one.ras)).astype(int)[::-1]
+        if not one.add and _holds_voxel(window, kji):
+            filled[tuple(kji)] = kept[tuple(kji)]
+    near = ndimage.binary_dilation(filled)
+    return np.where(filled, np.maximum(probability, 0.5), np.where(near & ~inside, probability, 0.0))
+
+
+def _holds(window: Window, ras: Point) -> bool:
+    return _holds_voxel(window, np.round(window.grid.ijk(ras)).astype(int)[::-1])
+
+
+def _holds_voxel(window: Window, kji: NDArray[np.int_]) -> bool:
+    return bool(np.all(kji >= 0) and np.all(kji < window.hu.shape))
+
+
+def _reaches_end(probability: NDArray, window: Window, volume_grid: Grid) -> bool:
+    """Whether the tumour goes on beyond the window, inside the volume."""
+    step = window.spacing_mm
+    for axis in range(3):
+        for end in (0, -1):
+            if (probability.take(end, axis) >= 0.5).any():
+                beyond = np.array(window.centre[::-1], dtype=float)
+                beyond[2 - axis] = -2.0 if end == 0 else probability.shape[axis] + 1.0
+                ijk = volume_grid.ijk(window.grid.ras(beyond))
+                if np.all(ijk > -0.5 - step) and np.all(ijk < np.array(volume_grid.shape[::-1]) - 0.5):
+                    return True
+    return False
+
+
+def _on_volume(probability: NDArray, source: Grid, target: Grid, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """``mask`` with the tumour drawn in."""
+    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in source.shape[::-1]])).reshape(3, -1).T
+    reach = target.ijk(source.ras(corners))[:, ::-1]
+    first = np.clip(np.floor(reach.min(axis=0)).astype(int), 0, target.shape)
+    last = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 1, first, target.shape)
+    window = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    shape = tuple(int(b - a) for a, b in zip(first, last, strict=True))
+    mask[window] = resample(probability, source, target.crop(first, shape)) >= 0.5
+    return mask
