@@ -139,8 +139,8 @@ def parker(systematic: float, random: float) -> float:
 def mckenzie_prv(systematic: float, random: float) -> float:
     """1.3 Σ + 0.5 σ: in 90 % of the patients the dose to the organ at risk is not understated.
 
-    For small or serial organs whose dose falls off towards one side, such as the spinal cord (McKenzie,
-    van Herk and Mijnheer, Radiother Oncol 2002;62:299–307).
+    For serial and for small parallel organs, with the plus, the wider, of the paper's 1.3 Σ ± 0.5 σ; large
+    parallel organs need 1.3 Σ at most (McKenzie, van Herk and Mijnheer, Radiother Oncol 2002;62:299–307).
     """
     _check(systematic, random)
     return 1.3 * systematic + 0.5 * random
