@@ -28,7 +28,8 @@ def test_every_name_follows_the_rules_in_both_orders():
 
 def test_both_sides_or_none():
     names = {one.name for one in entries()}
-    one_sided = {name for name in names if name[-2:] in ("_L", "_R") and name[:-1] + "LR"[name[-1] == "L"] not in names}
+    other = {"L": "R", "R": "L"}
+    one_sided = {one.name for one in entries() if one.side and one.name[:-1] + other[one.side] not in names}
     assert one_sided == {"Atrium_Append_L"}
 
 
@@ -119,6 +120,7 @@ def test_every_synonym_leads_home():
         ("BWK 5", "VB_T05"),
         ("Th12", "VB_T12"),
         ("L3", "VB_L3"),
+        ("rippe 4 re", "Rib04_R"),
         ("lungs minus gtv", "Lungs-GTV"),
         ("PTV 60Gy", "PTV_6000"),
         ("PTV60", "PTV_6000"),
@@ -215,6 +217,7 @@ def test_names_by_the_rules(name):
         ("Oesophagus", "not a name of TG-263", "Esophagus"),
         ("Lung", "which side", "Lungs"),
         ("Foo", "no name known here", ""),
+        ("Esophogus", "spelt nearly like", "Esophagus"),
         ("Lungs-Foo", "'Foo'", ""),
         ("PTV_Foo", "'Foo' behind the target", ""),
         ("PTV-Foo", "takes away 'Foo'", ""),

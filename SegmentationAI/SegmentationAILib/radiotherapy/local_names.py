@@ -153,13 +153,13 @@ def _alike(text: str) -> Proposal | None:
     wanted = "".join(word for word in words if not (side and word in _SIDES))
     best, likeness = None, _LEAST_ALIKE
     for (entry_side, key), one in _index().items():
-        if entry_side == side and len(wanted) > 3 and abs(len(key) - len(wanted)) <= 2:
+        if entry_side == side and len(wanted) > 3 and wanted[0] == key[0] and abs(len(key) - len(wanted)) <= 2:
             ratio = SequenceMatcher(None, wanted, key).ratio()
             # Digits tell vertebrae and ribs apart: they must agree.
             if ratio > likeness and re.findall(r"\d+", wanted) == re.findall(r"\d+", key):
                 best, likeness = one, ratio
     return best and Proposal(
-        best.name, round(0.75 * likeness, 2), f"'{text}' is spelt nearly like a name of {best.name}."
+        best.name, round(0.65 * likeness, 2), f"'{text}' is spelt nearly like a name of {best.name}."
     )
 
 

@@ -134,7 +134,7 @@ def _organ(name: str, right: Proposal | None) -> str:
         if right is not None and right.confidence >= _SURE:
             return "is not a name of TG-263"
         if right is not None and right.confidence >= _LEAST_CONFIDENCE:
-            return f"is not a name of TG-263: {right.reason.rstrip('.')}"
+            return f"is no name known here: {right.reason.rstrip('.')}"
         return f"has '{plain}', which is no name known here; check its spelling or put your own text behind ^"
     if plain not in (one.name, one.reverse):
         return "is a name of TG-263 in other capitals"

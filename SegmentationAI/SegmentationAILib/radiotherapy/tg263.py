@@ -39,7 +39,8 @@ class Entry:
     @property
     def side(self) -> str:
         """ "L", "R", or "" where the name does not end in a side."""
-        return self.name[-1] if self.name.endswith(("_L", "_R")) else ""
+        # VB_L is the lumbar spine.
+        return self.name[-1] if self.name.endswith(("_L", "_R")) and self.name != "VB_L" else ""
 
 
 @lru_cache(maxsize=1)
