@@ -57,7 +57,8 @@ def plane_contours(
     rings = _simple_rings(padded, scale, tolerance_mm)
     if holes == "keyhole":
         rings = _with_keyholes(rings)
-    return [ring / scale + [columns[0] - 2, rows[0] - 2] for ring in rings]
+    first = np.array([columns[0], rows[0]]) - 2
+    return [ring + first for ring in rings]
 
 
 def mask_contours(
@@ -131,15 +132,16 @@ def _cycles(follows: NDArray[np.intp]) -> Iterator[list[int]]:
         yield cycle
 
 
-def _simple_rings(mask: NDArray[np.bool_], scale: NDArray[np.float64], tolerance: float) -> list[Ring]:
-    """Rings in mm of the voxels' area that do not cross, as smooth and of as few points as that allows."""
+def _simple_rings(mask: NDArray[np.bool_], scale: NDArray[np.float64], tolerance_mm: float) -> list[Ring]:
+    """Rings of the voxels' area that do not cross, as smooth and of as few points as that allows."""
     smooth = _occupancy(mask)
-    for values, attempt in ((smooth, tolerance), (smooth, tolerance / 4), (smooth, 0.0), (mask.astype(float), 0.0)):
+    attempts = ((smooth, tolerance_mm), (smooth, tolerance_mm / 4), (smooth, 0.0), (mask.astype(float), 0.0))
+    for values, tolerance in attempts:
         rings, targets = _level_set(mask, values)
-        rings = [ring * scale for ring in rings]
         result = []
         for ring, target in zip(rings, targets, strict=True):
-            moved = with_area(simplify(ring, attempt), target * scale.prod())
+            # In voxels, so that where they are oblong the contour does not reach a neighbour's centre sooner one way.
+            moved = with_area(simplify(ring * scale, tolerance) / scale, target)
             result.append(ring if moved is None or np.sign(area(moved)) != np.sign(target) else moved)
         if not cross(result):
             return result
