@@ -66,6 +66,15 @@ def test_what_cannot_be_evaluated_says_why():
     assert "too little" in small.reason
 
 
+def test_a_goal_for_an_index():
+    around = DVH("dose grid", np.array([0.0, 60.0, 65.0]), np.array([900.0, 12.0, 0.0]), mean_inside_gy=9.0)
+    # 10 cc of the 30 cc target and 12 cc of the dose grid get 60 Gy or more.
+    result = verdict("PTV", "CI_Paddick", ">=", 0.3, prescription_gy=60.0, dose_grid=around)
+    assert result.verdict is Verdict.FAIL
+    assert result.value == pytest.approx(10.0**2 / (30 * 12))
+    assert "dose around the target" in verdict("PTV", "CI_Paddick", ">=", 0.3, prescription_gy=60.0).reason
+
+
 def test_a_structure_partly_outside_the_dose_grid():
     """The verdict must hold for any dose outside, from none to the highest on the grid's faces."""
     v20 = verdict("Lungs", "V20Gy[%]", "<=", 50)
