@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
-from dicom_writer import write_series
+from dicom_writer import Encoding, enhanced, enhanced_identity, write_series
 from geometry import oblique_grid
 from matplotlib.path import Path as Polygon
 from rt_phantoms import AXIAL, SAGITTAL, axial_grid, ball, ct_series, dicom_errors, one_voxel, phantom_structures
@@ -24,7 +24,7 @@ from SegmentationAILib.radiotherapy.rtstruct_reader import read_rtstruct
 from SegmentationAILib.radiotherapy.rtstruct_writer import write_rtstruct
 from SegmentationAILib.radiotherapy.structure_set import Origin, Role, RTStructure, StructureSet
 from SegmentationAILib.terminology import LUNG
-from SegmentationAILib.volume import LPS_FROM_RAS
+from SegmentationAILib.volume import LPS_FROM_RAS, Grid
 
 GRIDS = {
     "axial": axial_grid(),
@@ -236,6 +236,43 @@ def test_missing_slices_get_no_contours(axial, tmp_path):
     assert dice(back["Torus"].mask, structures["Torus"].mask) > 0.95
 
 
+def test_a_tilted_gantry_keeps_contours_on_its_planes(tmp_path):
+    grid = axial_grid()
+    tilted = grid.ijk_to_ras.copy()
+    tilted[1, 2] = 0.3 * grid.spacing[2]
+    folder = tmp_path / "ct"
+    write_series(folder, np.zeros(grid.shape, dtype=int), Grid(grid.shape, tilted))
+    volume = files.load(folder)
+    assert "tilted" in volume.notes[0]
+    mask = ball(volume.grid, tuple((n - 1) / 2 for n in volume.shape), 12)
+    structures = StructureSet(volume.grid, (RTStructure("Ball", Role.GTV, mask),), source=volume.source)
+    dataset = written(structures, folder, tmp_path / "rt.dcm")
+    images = {s.sop_instance_uid: s for s in find_series(folder)[0].slices}
+    for contour in dataset.ROIContourSequence[0].ContourSequence:
+        image = images[contour.ContourImageSequence[0].ReferencedSOPInstanceUID]
+        normal = np.cross(*image.directions)
+        assert np.all(np.abs((points(contour) - image.position) @ normal) < 0.01)
+    back, _ = read_rtstruct(tmp_path / "rt.dcm", volume)
+    assert dice(back["Ball"].mask, mask) > 0.97
+
+
+def test_frames_of_an_enhanced_ct_are_referred_to_by_number(tmp_path):
+    grid = axial_grid()
+    order = list(range(grid.shape[0]))[::-1]
+    dataset = enhanced(np.zeros(grid.shape, dtype=int), grid, order, Encoding(), enhanced_identity())
+    (tmp_path / "ct").mkdir()
+    pydicom.dcmwrite(tmp_path / "ct" / "all.dcm", dataset)
+    volume = files.load(tmp_path / "ct")
+    structures = phantom_structures(volume)
+    read_back = written(structures, tmp_path / "ct", tmp_path / "rt.dcm")
+    for contour in read_back.ROIContourSequence[0].ContourSequence:
+        k = round(volume.grid.ijk(points(contour)[0] @ LPS_FROM_RAS[:3, :3])[2])
+        assert contour.ContourImageSequence[0].ReferencedFrameNumber == order.index(k) + 1
+    back, notes = read_rtstruct(tmp_path / "rt.dcm", volume)
+    assert notes == []
+    assert dice(back["Torus"].mask, structures["Torus"].mask) > 0.98
+
+
 def test_bad_names_and_empty_structures_are_refused(axial, tmp_path):
     folder, _, structures = axial
     mask = structures["Torus"].mask
@@ -268,6 +305,8 @@ def test_the_wrong_ct_is_refused(axial, tmp_path):
     other = StructureSet(far, (RTStructure("GTV", Role.GTV, structures["Torus"].mask),))
     with pytest.raises(InputError, match="'GTV' lies outside the CT"):
         write_rtstruct(other, folder, tmp_path / "rt.dcm")
+    with pytest.raises(InputError, match="export the CT as a DICOM series first"):
+        write_rtstruct(structures, None, tmp_path / "rt.dcm")
     with pytest.raises(InputError, match="no DICOM images"):
         write_rtstruct(structures, tmp_path, tmp_path / "rt.dcm")
 

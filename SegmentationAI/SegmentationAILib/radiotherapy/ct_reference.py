@@ -34,17 +34,23 @@ class CTReference:
     regular: Grid | None
 
 
-def ct_reference(reference: str | Path | Sequence[Dataset], series_uid: str = "") -> CTReference:
+def ct_reference(reference: str | Path | Sequence[Dataset] | None, series_uid: str = "") -> CTReference:
     """The image planes of a CT series.
 
     Args:
-        reference: a folder with the series (searched with its subfolders), or its data sets.
+        reference: a folder with the series (searched with its subfolders), or its data sets; None where
+            the CT did not come from DICOM, which is refused with what to do.
         series_uid: which series, where there are several; "" for the only one.
 
     Raises:
         InputError: there is no such series, there are several, its geometry is missing or differs
             between slices, or it has no frame of reference.
     """
+    if reference is None:
+        raise InputError(
+            "An RTSTRUCT refers to the CT's DICOM images, and this CT did not come from DICOM; export the CT as a "
+            "DICOM series first (write_ct_series), and give its folder."
+        )
     found = (
         find_series(Path(reference))
         if isinstance(reference, str | Path)

@@ -37,7 +37,7 @@ _ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 def write_rtstruct(
     structure_set: StructureSet,
-    reference: str | Path | Sequence[Dataset],
+    reference: str | Path | Sequence[Dataset] | None,
     path: str | Path,
     *,
     tolerance_mm: float = DEFAULT_TOLERANCE_MM,
@@ -51,7 +51,8 @@ def write_rtstruct(
 
     Args:
         reference: the folder of the CT series (with its subfolders), or its data sets. Of several
-            series the one in ``structure_set.source`` is taken.
+            series the one in ``structure_set.source`` is taken. A CT that did not come from DICOM has
+            none (None): it is to be exported first, see ``write_ct_series``.
         path: the file, ``.dcm``.
         tolerance_mm: how far contours may lie from those with all points.
         holes: ``"keyhole"`` joins holes to their outlines by channels of no width, which all planning
