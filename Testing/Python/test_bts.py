@@ -121,6 +121,8 @@ def test_like_an_intrapulmonary_lymph_node(shape):
     accepted = shape in (Shape.LENTIFORM, Shape.TRIANGULAR)
     assert rule(finding) == ("lymph-node" if accepted else "brock-low")
     assert rule(replace(finding, long_axis_mm=10)) == "brock-low"
+    assert rule(replace(finding, volume_mm3=523.9)) == rule(finding)
+    assert rule(replace(finding, volume_mm3=524)) == "brock-low"
     assert rule(replace(finding, kind=GGN)) == "subsolid"
 
 

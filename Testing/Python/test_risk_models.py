@@ -178,6 +178,21 @@ def test_a_term_says_what_it_contributes():
     assert terms["number of nodules"].contribution == pytest.approx(2 * 0.0824)
 
 
+@pytest.mark.parametrize(
+    ("model", "kind", "contribution"),
+    [
+        ("2a", Kind.PART_SOLID, 0.3395),
+        ("2a", Kind.GROUND_GLASS, -0.3055),
+        ("2b", Kind.PART_SOLID, 0.377),
+        ("2b", Kind.GROUND_GLASS, -0.1276),
+    ],
+)
+def test_the_kind_counts_against_solid(model, kind, contribution):
+    solid = brock.risk(NODULE, PATIENT, model)
+    other = brock.risk(replace(NODULE, kind=kind), PATIENT, model)
+    assert other.logit - solid.logit == pytest.approx(contribution, abs=1e-9)
+
+
 @pytest.mark.parametrize("risk", MODELS)
 def test_a_known_case_is_what_the_function_of_numbers_gives(risk):
     before = mayo.probability(66, True, False, 12, False, True)
@@ -287,6 +302,7 @@ def test_an_age_outside_18_to_110_is_refused(age):
         ({"short_axis_mm": None, "mean_diameter_mm": 13}, "mean diameter .* exceeds"),
         ({"long_axis_mm": None, "mean_diameter_mm": 8}, "short axis .* exceeds the nodule's mean"),
         ({"solid_mean_diameter_mm": 10.6}, "solid part's mean diameter"),
+        ({"solid_long_axis_mm": 12, "solid_short_axis_mm": 9.1}, "solid part's mean diameter"),
         ({"solid_long_axis_mm": 12.1}, "solid part's long axis"),
         ({"volume_mm3": 100, "solid_volume_mm3": 101}, "solid part's volume"),
         ({"volume_mm3": math.nan}, "volume of the nodule"),
