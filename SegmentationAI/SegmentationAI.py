@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import (
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTableNode,
+)
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import parameterNodeWrapper
@@ -100,7 +106,12 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.createLogic()
         self.runToolTip = self.ui.runButton.toolTip
-        locked = (self.ui.inputsCollapsibleButton, self.ui.advancedCollapsibleButton, self.ui.resultsCollapsibleButton)
+        locked = (
+            self.ui.inputsCollapsibleButton,
+            self.ui.advancedCollapsibleButton,
+            self.ui.resultsCollapsibleButton,
+            *self.moreSections(),
+        )
         self.runControls = RunControls(self.ui, self.ui.runButton, slicer.app.processEvents, locked)
         self.deviceSelector = DeviceSelector(self.ui.deviceComboBox, self.onDeviceChanged)
         self.setupPanel()
@@ -116,6 +127,10 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def createLogic(self):
         """The module's logic."""
         raise NotImplementedError
+
+    def moreSections(self) -> tuple:
+        """Sections that only this panel has, which take no input during a run."""
+        return ()
 
     def setupPanel(self) -> None:
         """Prepare the widgets that only this panel has."""
@@ -217,12 +232,19 @@ class SegmentationAIParameterNode:
     task - what to segment; "lungs": right lung, left lung and airway; "organs": organs of the chest.
     device - torch device name, or "auto".
     segmentation - the result that the panel shows.
+    structures - the structure set of the radiotherapy section.
+    tumourPoints, otherPoints - on the tumour, and beside it.
+    dose - in Gy.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     task: str = LUNGS
     device: str = "auto"
     segmentation: vtkMRMLSegmentationNode
+    structures: vtkMRMLSegmentationNode
+    tumourPoints: vtkMRMLMarkupsFiducialNode
+    otherPoints: vtkMRMLMarkupsFiducialNode
+    dose: vtkMRMLScalarVolumeNode
 
 
 class SegmentationAIWidget(RunPanelWidget):
@@ -231,10 +253,14 @@ class SegmentationAIWidget(RunPanelWidget):
     def createLogic(self) -> SegmentationAILogic:
         return SegmentationAILogic()
 
+    def moreSections(self) -> tuple:
+        return (self.ui.radiotherapyCollapsibleButton,)
+
     def setupPanel(self) -> None:
         import qt
 
-        from SegmentationAILib.widgets.volume_table import VolumeTable  # needs Qt
+        from SegmentationAILib.widgets.radiotherapy_section import RadiotherapySection  # needs Qt
+        from SegmentationAILib.widgets.volume_table import VolumeTable
 
         self._shownSegmentation = None
         # An edit announces itself before it is whole, and strokes come fast: count once they pause.
@@ -247,6 +273,9 @@ class SegmentationAIWidget(RunPanelWidget):
         self.ui.taskComboBox.addItem(_("Organs of the chest (built-in network)"), ORGANS)
         self.ui.taskComboBox.connect("activated(int)", self.onTaskChanged)
         self.ui.segmentationSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "segmentation")
+        self.radiotherapy = RadiotherapySection(
+            self.ui, self.logic, self.runControls, lambda: self._parameterNode, showChart
+        )
 
     def onTaskChanged(self, index: int) -> None:
         self._parameterNode.task = self.ui.taskComboBox.itemData(index)
@@ -254,6 +283,7 @@ class SegmentationAIWidget(RunPanelWidget):
     def showParameters(self) -> None:
         if self._parameterNode:
             self.ui.taskComboBox.setCurrentIndex(max(0, self.ui.taskComboBox.findData(self._parameterNode.task)))
+        self.radiotherapy.show()
         segmentation = self._parameterNode.segmentation if self._parameterNode else None
         if segmentation is self._shownSegmentation:
             return
@@ -271,6 +301,7 @@ class SegmentationAIWidget(RunPanelWidget):
 
     def cleanup(self) -> None:
         self._volumesTimer.stop()
+        self.radiotherapy.close()
         super().cleanup()
 
     def showVolumes(self) -> None:
@@ -284,7 +315,248 @@ class SegmentationAIWidget(RunPanelWidget):
         self.runControls.say(_("Done: {name}").format(name=segmentation.GetName()))
 
 
-class SegmentationAILogic(ScriptedLoadableModuleLogic):
+class RadiotherapyLogic:
+    """Radiotherapy without the panel: structures are segments of a segmentation on a CT, doses are volumes in Gy.
+
+    Example::
+
+        logic = SegmentationAILogic()
+        ct = slicer.util.getNode("LungNodulesCT")
+        structures = logic.segment(ct)
+        logic.setRule(structures, ct, "Lungs", '"right lung" + "left lung"')
+        logic.setRule(structures, ct, "Lungs_PRV05", "expand(Lungs, 5)")
+        print(logic.describeRules(structures, ct))
+
+    Each method raises InputError, one sentence on what is wrong and what to do, and then leaves the scene as it was.
+    """
+
+    def protocols(self, folders: Sequence[str] = ()) -> dict[str, str]:
+        """Path of each protocol that can be used, by its name: the built-in ones and those in the folders."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy.template import list_templates
+
+        return {one.name: str(one.path) for one in list_templates(map(Path, folders)).templates}
+
+    def newStructures(self, volumeNode: vtkMRMLScalarVolumeNode) -> vtkMRMLSegmentationNode:
+        """An empty structure set on a CT."""
+        dependencies.require(requirements())
+        from SegmentationAILib.scene import add_segmentation
+
+        return add_segmentation((), volumeNode, f"{volumeNode.GetName()} structures")
+
+    def structureRows(self, segmentation: vtkMRMLSegmentationNode) -> list[tuple]:
+        """Name, role, volume in ml, rule and colour of each structure."""
+        from SegmentationAILib.radiotherapy.scene import describe_segments
+
+        volumes = self.segmentVolumes(segmentation)
+        return [
+            (name, role, volumes[name], rule, colour) for name, role, rule, colour in describe_segments(segmentation)
+        ]
+
+    def quotedName(self, name: str) -> str:
+        """A structure's name as it is written in a rule."""
+        from SegmentationAILib.radiotherapy.rules import Source
+
+        return str(Source(name))
+
+    def checkNames(self, segmentation: vtkMRMLSegmentationNode) -> list[str]:
+        """A sentence for each name that does not follow AAPM TG-263, with what it should be."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        return workflow.check_names(segmentation)
+
+    def contourTumour(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        tumourPoints: vtkMRMLMarkupsFiducialNode,
+        otherPoints: vtkMRMLMarkupsFiducialNode | None = None,
+        name: str = "GTVp",
+        progress: Progress | None = None,
+    ) -> None:
+        """Outline a tumour from points placed on it, and points beside it that it must leave out.
+
+        What is derived from the structure is made again.
+
+        :param name: of the structure; one that is there is replaced.
+        :raises Cancelled: the user cancelled.
+        """
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+        from SegmentationAILib.radiotherapy.scene import points_of
+
+        slicer.mrmlScene.SaveStateForUndo()
+        points = points_of(tumourPoints), points_of(otherPoints)
+        workflow.contour_tumour(segmentation, volumeNode, *points, name, progress)
+
+    def isFromDicom(self, volumeNode: vtkMRMLScalarVolumeNode) -> bool:
+        """Whether a volume knows its DICOM images, which an RTSTRUCT refers to."""
+        return bool(volumeNode.GetAttribute("DICOM.instanceUIDs"))
+
+    def dicomFolder(self, volumeNode: vtkMRMLScalarVolumeNode) -> str:
+        """The folder of a volume's DICOM images by the application's database; "" where that does not know it."""
+        database = getattr(slicer, "dicomDatabase", None)
+        instances = (volumeNode.GetAttribute("DICOM.instanceUIDs") or "").split()
+        path = database.fileForInstance(instances[0]) if database and instances else ""
+        return str(Path(path).parent) if path else ""
+
+    def applyProtocol(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        protocol: str,
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> list[str]:
+        """Draw and build what a protocol asks for and the segmentation lacks.
+
+        :param protocol: path of its YAML file.
+        :return: a sentence for each structure that could not be made, with what it needs.
+        :raises Cancelled: the user cancelled.
+        """
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+        from SegmentationAILib.radiotherapy.template import read_template
+
+        template = read_template(Path(protocol))
+        slicer.mrmlScene.SaveStateForUndo()
+        return workflow.apply_protocol(segmentation, volumeNode, template, device, progress)
+
+    def setRule(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        name: str,
+        rule: str,
+        progress: Progress | None = None,
+    ) -> None:
+        """Derive a structure from others, such as ``expand(GTVp, 5, superior=8)`` or ``Lungs - GTVp``.
+
+        What depends on it is made again. An empty rule keeps the structure as it is, as if it had been drawn.
+        """
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        workflow.set_rule(segmentation, volumeNode, name, rule, progress=progress)
+
+    def rebuild(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        changed: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> list[str]:
+        """Make derived structures again after those in ``changed`` (all, if not given) were edited; their names."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        return workflow.rebuild(segmentation, volumeNode, None if changed is None else list(changed), progress)
+
+    def renameStructure(
+        self, segmentation: vtkMRMLSegmentationNode, volumeNode: vtkMRMLScalarVolumeNode, old: str, new: str
+    ) -> None:
+        """Give a structure another name, in every rule too."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        workflow.rename(segmentation, volumeNode, old, new)
+
+    def describeRules(self, segmentation: vtkMRMLSegmentationNode, volumeNode: vtkMRMLScalarVolumeNode) -> str:
+        """A line for each structure, sources before what is made of them: ``PTVp = expand(CTVp, 5)``."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        return workflow.describe(segmentation, volumeNode)
+
+    def importStructures(
+        self, path: str, volumeNode: vtkMRMLScalarVolumeNode, progress: Progress | None = None
+    ) -> tuple[vtkMRMLSegmentationNode, list[str]]:
+        """A DICOM RTSTRUCT file as a segmentation on its CT, and sentences on what does not fit."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        return workflow.import_structures(path, volumeNode, progress)
+
+    def exportStructures(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        path: str,
+        ctFolder: str,
+        progress: Progress | None = None,
+    ) -> str:
+        """Write a segmentation as DICOM RTSTRUCT.
+
+        :param ctFolder: of the CT's DICOM series; ``exportCT`` makes one for a CT that does not come from DICOM.
+        """
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        return str(workflow.export_structures(segmentation, volumeNode, path, ctFolder, progress))
+
+    def exportCT(self, volumeNode: vtkMRMLScalarVolumeNode, folder: str) -> None:
+        """Write a CT that does not come from DICOM as a DICOM series, which structures can then refer to."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        workflow.export_ct(volumeNode, folder)
+
+    def loadDose(
+        self, path: str, prescriptionGy: float | None = None
+    ) -> tuple[vtkMRMLScalarVolumeNode, tuple[str, ...]]:
+        """A DICOM RTDOSE file as a volume in Gy, and sentences on what to know of it.
+
+        :param prescriptionGy: what 100 % means where the file's doses are relative.
+        """
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        return workflow.load_dose(path, prescriptionGy)
+
+    def evaluateDose(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        doseNode: vtkMRMLScalarVolumeNode,
+        protocol: str | None = None,
+        prescriptionGy: float | None = None,
+        progress: Progress | None = None,
+    ) -> tuple:
+        """DVHs and a protocol's goals; the plot chart node and the goals' table node are added to the scene.
+
+        :return: the figures (``evaluation.DoseEvaluation``), the plot chart node, and the goals' table node or None.
+        """
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+        from SegmentationAILib.radiotherapy.template import read_template
+
+        template = read_template(Path(protocol)) if protocol else None
+        slicer.mrmlScene.SaveStateForUndo()
+        return workflow.evaluate(segmentation, volumeNode, doseNode, template, prescriptionGy, progress)
+
+    def compareStructures(
+        self,
+        reference: vtkMRMLSegmentationNode,
+        test: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        toleranceMm: float = 2.0,
+        progress: Progress | None = None,
+    ) -> vtkMRMLTableNode:
+        """A table with a row for each structure that both have: Dice, HD95, surface Dice and more."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        return workflow.compare(reference, test, volumeNode, toleranceMm, progress)
+
+
+class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic):
     """Segmentation without the panel.
 
     Example::
@@ -392,6 +664,11 @@ def installDependencies() -> None:
 def requirements() -> list[str]:
     """Packages that both modules need and Slicer lacks."""
     return dependencies.read_requirements(resource("requirements.txt"))
+
+
+def showChart(chart) -> None:
+    """Show a plot chart node in the layout."""
+    slicer.modules.plots.logic().ShowChartInLayout(chart)
 
 
 def systemReport() -> system_check.SystemReport:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from LungNoduleAILib.cli_radiomics import radiomics
+from LungNoduleAILib.cli_radiotherapy import rt
 from LungNoduleAILib.cli_train import train
 from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED
 from SegmentationAILib import __version__
@@ -78,6 +79,7 @@ def evaluate(candidates: Path, references: Path, output: Path, excluded: Path | 
 
 
 main.add_command(radiomics)
+main.add_command(rt)
 main.add_command(train)
 
 

@@ -102,6 +102,16 @@ def read_rtstruct(
     return StructureSet(volume.grid, tuple(structures), label, volume.source), notes
 
 
+def structure_names(source: str | Path | Dataset) -> list[str]:
+    """The names in an RTSTRUCT, in order.
+
+    Raises:
+        InputError: the file is no RTSTRUCT or is damaged.
+    """
+    rois = _dataset(source).get("StructureSetROISequence") or ()
+    return [str(roi.get("ROIName") or "").strip() for roi in rois]
+
+
 def _dataset(source: str | Path | Dataset) -> Dataset:
     if isinstance(source, Dataset):
         dataset, name = source, "The data set"

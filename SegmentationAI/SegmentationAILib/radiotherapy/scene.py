@@ -70,6 +70,34 @@ def structure_set_from_node(
     return StructureSet(volume.grid, tuple(structures), segmentation.GetName(), volume.source)
 
 
+def describe_segments(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+) -> list[tuple[str, str, str, tuple[float, float, float]]]:
+    """Name, role, rule and colour of each segment, in order."""
+    held = segmentation.GetSegmentation()
+    segments = [held.GetNthSegment(index) for index in range(held.GetNumberOfSegments())]
+    return [
+        (
+            one.GetName(),
+            _tag(one, ROLE_TAG) or role_of_name(one.GetName()).value,
+            _tag(one, RULE_TAG),
+            tuple(one.GetColor()),
+        )
+        for one in segments
+    ]
+
+
+def points_of(markups: slicer.vtkMRMLMarkupsFiducialNode | None) -> list[tuple[float, float, float]]:
+    """World RAS of a list's points that were placed, mm."""
+    if markups is None:
+        return []
+    defined = slicer.vtkMRMLMarkupsNode.PositionDefined
+    placed = [
+        n for n in range(markups.GetNumberOfControlPoints()) if markups.GetNthControlPointPositionStatus(n) == defined
+    ]
+    return [tuple(markups.GetNthControlPointPositionWorld(n)) for n in placed]
+
+
 def add_structure_set(
     structure_set: StructureSet, volume_node: slicer.vtkMRMLScalarVolumeNode
 ) -> slicer.vtkMRMLSegmentationNode:
