@@ -1,16 +1,16 @@
 """Points that stand for a structure, and the dose there: what a dose-volume histogram is made of.
 
 Clinical systems disagree on the DVH of small structures mainly in how finely they sample and in how they
-treat the boundary and the first and last slice (Nelms et al., Med Phys 2015;42:4435; Pepin et al., Phys Med
-Biol 2022; Stanley et al., J Appl Clin Med Phys 2021;22(7):99). Here:
+treat the boundary and the first and last slice (Nelms et al., Med Phys 2015;42:4435; Pepin et al.,
+"Assessment of dose-volume histogram precision for five clinical systems", 2022; PMC8248418). Here:
 
 * Voxels are divided until the structure has ``POINTS`` parts or more, at least one a voxel.
 * The parts of the structure are those in which the linearly interpolated occupancy is highest, as many as
   make up the structure's volume: stairs of the voxels are smoothed, between slices too, and the volume stays
   exactly that of the mask.
 * The first and last slice reach half a slice beyond their plane, as voxels do; the same rule rounds them.
-* Dose is trilinear between the points of the dose grid; beyond the outermost there is none. Eclipse's own
-  histograms end there as well.
+* Dose is trilinear between the points of the dose grid; beyond the outermost there is none. The
+  histograms that Eclipse writes into its RTDOSE end there as well.
 """
 
 from __future__ import annotations
