@@ -138,6 +138,12 @@ def test_outside_its_limits_the_guideline_says_that_it_does_not_apply(changed, r
     assert answer(nodule(SOLID, 9), replace(LOW, age=35), multiple=False).applies
 
 
+def test_one_reason_for_which_it_does_not_apply_is_enough():
+    found = recommend(Finding(), Patient(age=30))
+    assert not found.applies
+    assert found.advice == "the patient is younger than 35 years"
+
+
 @pytest.mark.parametrize("where", ["juxtapleural", "perifissural"])
 def test_like_an_intrapulmonary_lymph_node(where):
     finding = replace(nodule(SOLID, 9), smooth_margin=True, shape=Shape.TRIANGULAR, **{where: True})

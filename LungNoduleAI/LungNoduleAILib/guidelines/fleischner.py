@@ -102,7 +102,7 @@ def recommend(
         finding,
         patient,
         order=lambda found: found.rank,
-        same=lambda found: (found.applies, found.advice),
+        same=lambda found: found.advice if found.applies else None,
     )
 
 
