@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,7 +54,9 @@ class RadiotherapySection:
         ui.goalsTable.setColumnCount(3)
         ui.goalsTable.setHorizontalHeaderLabels([tr("Goal"), tr("Value"), tr("Verdict")])
         ui.goalsTable.verticalHeader().setVisible(False)
-        ui.goalsTable.horizontalHeader().setStretchLastSection(True)
+        ui.goalsTable.horizontalHeader().setMinimumSectionSize(10)
+        ui.goalsTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        ui.goalsTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         for name, slot in (
             ("applyProtocolButton", self._apply_protocol),
             ("rebuildButton", self._rebuild),
@@ -271,10 +274,8 @@ class RadiotherapySection:
         table = self._ui.goalsTable
         table.setRowCount(len(results))
         for row, result in enumerate(results):
-            value = "" if result.value != result.value else f"{result.value:.4g}"
+            value = "" if math.isnan(result.value) else f"{result.value:.4g}"
             for column, text in enumerate((str(result.goal), value, result.verdict.value)):
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(result.reason or result.goal.source)
                 table.setItem(row, column, item)
-        for column in range(2):
-            table.resizeColumnToContents(column)

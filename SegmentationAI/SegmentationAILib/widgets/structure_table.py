@@ -34,9 +34,13 @@ class StructureTable:
         self._chosen = chosen
         self._rows: list[StructureRow] = []
         widget.setColumnCount(4)
-        widget.setHorizontalHeaderLabels([tr("Structure"), tr("Role"), tr("Volume\n(ml)"), tr("Rule")])
+        widget.setHorizontalHeaderLabels([tr("Structure"), tr("Role"), tr("ml"), tr("Rule")])
         widget.verticalHeader().setVisible(False)
-        widget.horizontalHeader().setStretchLastSection(True)
+        header = widget.horizontalHeader()
+        header.setMinimumSectionSize(10)
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        header.setSectionResizeMode(3, qt.QHeaderView.Stretch)
+        widget.setWordWrap(False)
         widget.connect("itemSelectionChanged()", self._on_chosen)
 
     @property
@@ -63,8 +67,6 @@ class StructureTable:
             if row.name == chosen:
                 widget.selectRow(index)
         widget.blockSignals(False)
-        for column in range(3):
-            widget.resizeColumnToContents(column)
 
     def _chosen_name(self) -> str:
         indexes = self._widget.selectionModel().selectedRows()
