@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 import numpy as np
 import pydicom
-from benchmarks.lung_dice import SCANS, rasterise
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.lung_dice import SCANS, rasterise
 from LungNoduleAILib.training.lidc import box_grid, read_cubes
 from LungNoduleAILib.training.lidc_vois import read_boxes
 from LungNoduleAILib.training.split import read_split
@@ -32,7 +32,7 @@ from SegmentationAILib.volume import Volume
 
 CLICKS = 5
 # Share of the mask's neighbours that are soft tissue from which on it counts as touching the wall.
-_TOUCHING = 0.15
+_TOUCHING = 0.1
 _SMALLEST_MM3 = 5.0
 
 
@@ -153,7 +153,7 @@ def main(
     """Dice (mean/median) after 1, 2, 3 and 5 clicks and of a box; seconds a click (mean/most)."""
     prior = network_prior() if use_prior else None
     rows = []
-    small = [case for case in cases(data, part)][::every]
+    small = list(cases(data, part))[::every]
     for case in [*small, *(whole_cts(data) if whole else ())]:
         if np.count_nonzero(case.mask) * case.volume.grid.voxel_volume < _SMALLEST_MM3:
             continue

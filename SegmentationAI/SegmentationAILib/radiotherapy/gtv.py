@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from SegmentationAILib.body import segment_body
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.preprocess import resample
@@ -29,15 +30,22 @@ from SegmentationAILib.radiotherapy.tumour_prompts import (
     checked_box,
     checked_click,
     checked_mask,
+    voxel_of,
 )
-from SegmentationAILib.radiotherapy.tumour_window import Window, signed_distance, window_around
+from SegmentationAILib.radiotherapy.tumour_window import (
+    MOST_DEPTH_MM,
+    REACH_DEPTHS,
+    Window,
+    signed_distance,
+    window_around,
+)
 from SegmentationAILib.volume import Grid, Volume
 
 # A probability of tumour, [k, j, i] on the grid of the CT's part that it is given.
 Prior = Callable[[Volume], NDArray[np.float32]]
 
-# 1/√γ: the surface is smooth over about two voxels.
-_GAMMA = 0.25
+# 1/√γ: the surface is smooth over less than a voxel; chosen on patients of training and validation.
+_GAMMA = 2.0
 # A step of this share of the way from lung to tumour, or of this much in soft tissue, is an edge.
 _EDGE_SHARE, _EDGE_HU = 0.35, 60.0
 _SOFT_TISSUE_HU = (-200.0, 300.0)
@@ -45,6 +53,7 @@ _SEED_MM = 0.8
 # A tumour that reaches the window's end is looked at again in a larger one.
 _LARGER, _MOST_LOOKS = 1.6, 3
 _BOX_SLACK_MM = 1.5
+_BODY_MM = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +80,7 @@ class Session:
     lungs: LabelMap | None = None
     prior: Prior | None = None
     _given: list[Prompt] = field(default_factory=list)
+    _body: dict[Grid, NDArray[np.bool_]] = field(default_factory=dict)
     _bases: dict[tuple[Prompt, float | None], _Base] = field(default_factory=dict)
 
     @property
@@ -88,9 +98,11 @@ class Session:
             bool [k, j, i] on the volume's grid.
 
         Raises:
-            InputError: the click lies outside the CT or in air, or takes away before there is a tumour.
+            InputError: the click lies outside the CT in air or on the table, or takes away before there is a tumour.
         """
         prompt = checked_click(self.volume, ras, add)
+        if add and not self._in_body(prompt.ras):
+            raise InputError("The click lies outside the patient's body; click on the tumour itself.")
         if not add and not self._given:
             raise InputError("There is no tumour to take anything away from; click on the tumour first.")
         return self._with(prompt)
@@ -136,7 +148,23 @@ class Session:
         if len(self._given) == 1 and isinstance(self._given[0], Drawn):
             return self._given[0].mask.copy()
         probability, grid = _segment(self, self.prompts)
-        return _on_volume(probability, grid, self.volume.grid, empty)
+        mask = _on_volume(probability, grid, self.volume.grid, empty)
+        # A voxel of the CT may be larger than what a click holds for sure.
+        for one in self._given:
+            if isinstance(one, Click):
+                mask[voxel_of(self.volume.grid, one.ras)] = one.add
+        return mask
+
+    def _in_body(self, ras: Point) -> bool:
+        """Told only where there are lungs: a small part of a CT need not show the body's outline."""
+        if self.lungs is None:
+            return True
+        if not self._body:
+            grid = self.volume.grid.canonical().with_spacing(_BODY_MM)
+            hu = resample(self.volume.array, self.volume.grid, grid, mode="area", fill=-1000.0)
+            self._body[grid] = segment_body(hu, _BODY_MM)
+        [(grid, body)] = self._body.items()
+        return bool(body[voxel_of(grid, ras)])
 
     def _start_with(self, prompt: Prompt) -> NDArray[np.bool_]:
         self._given.clear()
@@ -167,15 +195,16 @@ def start(volume: Volume, lungs: LabelMap | None = None, prior: Prior | None = N
 def _segment(session: Session, prompts: tuple[Prompt, ...]) -> tuple[NDArray[np.float32], Grid]:
     """Probability of tumour around the prompts, 0.5 at its surface, and where."""
     clicks = [one for one in prompts if isinstance(one, Click)]
-    depth = None
-    for look in range(_MOST_LOOKS):
-        base = _base(session, prompts[0], depth)
-        outside = [one for one in clicks if one.add and not _holds(base.window, one.ras)]
-        if not outside:
-            probability = _walk(base, clicks)
-            if look == _MOST_LOOKS - 1 or not _reaches_end(probability, base.window, session.volume.grid):
-                break
-        depth = base.window.depth_mm * _LARGER
+    base = _base(session, prompts[0], None)
+    far = [_distance_mm(base.window, one.ras) for one in clicks if one.add and not _holds(base.window, one.ras)]
+    if far:
+        base = _base(session, prompts[0], max(far) / REACH_DEPTHS)
+    probability = _walk(base, clicks)
+    for _ in range(_MOST_LOOKS - 1):
+        if base.window.depth_mm >= MOST_DEPTH_MM or not _reaches_end(probability, base.window, session.volume.grid):
+            break
+        base = _base(session, prompts[0], base.window.depth_mm * _LARGER)
+        probability = _walk(base, clicks)
     return probability, base.window.grid
 
 
@@ -264,6 +293,12 @@ def _connected(probability: NDArray, window: Window, clicks: list[Click]) -> NDA
             filled[tuple(kji)] = kept[tuple(kji)]
     near = ndimage.binary_dilation(filled)
     return np.where(filled, np.maximum(probability, 0.5), np.where(near & ~inside, probability, 0.0))
+
+
+def _distance_mm(window: Window, ras: Point) -> float:
+    """Along the window's longest way from its point to another."""
+    ijk = window.grid.ijk(ras)
+    return float(np.abs(ijk - window.centre[::-1]).max()) * window.spacing_mm
 
 
 def _holds(window: Window, ras: Point) -> bool:

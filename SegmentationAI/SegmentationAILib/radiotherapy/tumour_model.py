@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ _MARGIN = 2.0
 # about as dense.
 _REACH, _LEAST_REACH_MM = 1.2, 1.0
 _LIKE_DENSITY = 0.3
+# Who corrects one place would often draw the whole surface a little further that way.
+_EVERYWHERE = 0.3
 _MASK_SLOPE_MM = 0.7
 _MOST_LOG_ODDS = 6.0
 _PRIOR_WEIGHT = 0.7
@@ -36,11 +39,7 @@ class VoxelNetwork(nn.Module):
         self.register_buffer("mean", torch.zeros(len(NAMES)))
         self.register_buffer("spread", torch.ones(len(NAMES)))
         sides = (len(NAMES), *self.widths)
-        layers = [
-            layer
-            for inward, outward in zip(sides[:-1], sides[1:], strict=True)
-            for layer in (nn.Linear(inward, outward), nn.ReLU())
-        ]
+        layers = [layer for inward, outward in pairwise(sides) for layer in (nn.Linear(inward, outward), nn.ReLU())]
         self.layers = nn.Sequential(*layers, nn.Linear(sides[-1], 1))
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
@@ -85,9 +84,7 @@ def with_prior(odds: NDArray[np.float32], probability: NDArray[np.float32]) -> N
     return ((1 - _PRIOR_WEIGHT) * odds + _PRIOR_WEIGHT * np.log(p / (1 - p))).astype(np.float32)
 
 
-def corrected(
-    odds: NDArray[np.float32], window: Window, kji: tuple[float, ...], add: bool
-) -> NDArray[np.float32]:
+def corrected(odds: NDArray[np.float32], window: Window, kji: tuple[float, ...], add: bool) -> NDArray[np.float32]:
     """Log-odds with a click taken in; unchanged where they already agree with it."""
     at = tuple(int(np.clip(round(c), 0, n - 1)) for c, n in zip(kji, odds.shape, strict=True))
     sign = 1.0 if add else -1.0
@@ -101,4 +98,4 @@ def corrected(
     gap = float(away[agrees].min()) if agrees.any() else window.depth_mm
     reach = max(_REACH * gap, _LEAST_REACH_MM, window.spacing_mm)
     weight = np.exp(-0.5 * (away / reach) ** 2 - 0.5 * ((density - density[at]) / _LIKE_DENSITY) ** 2)
-    return (odds + sign * missing * weight).astype(np.float32)
+    return (odds + sign * (missing * weight + _EVERYWHERE)).astype(np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.preprocess import EDGE
-from SegmentationAILib.volume import Volume
+from SegmentationAILib.volume import Grid, Volume
 
 Point = tuple[float, float, float]
 # Fainter than the faintest ground glass within 1.5 mm of the click is air, lung or what lies outside the body.
@@ -93,6 +93,12 @@ def checked_mask(volume: Volume, mask: NDArray[np.bool_]) -> Drawn:
     kept = np.array(mask, dtype=bool)
     kept.setflags(write=False)
     return Drawn(kept)
+
+
+def voxel_of(grid: Grid, ras: Point) -> tuple[int, int, int]:
+    """(k, j, i) of the voxel that is nearest to a point."""
+    kji = np.round(grid.ijk(ras)).astype(int)[::-1]
+    return tuple(int(n) for n in np.clip(kji, 0, np.array(grid.shape) - 1))
 
 
 def _point(ras: Point) -> Point:

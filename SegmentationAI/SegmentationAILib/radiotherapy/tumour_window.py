@@ -28,7 +28,7 @@ LEAST_DEPTH_MM, MOST_DEPTH_MM = 1.2, 45.0
 _VOXELS_PER_DEPTH = 7.0
 _SPACINGS_MM = (0.6, 3.0)
 _MOST_SIDE_VOXELS = 72
-_REACH_DEPTHS, _REACH_MM = 3.0, 8.0
+REACH_DEPTHS, _REACH_MM = 3.0, 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def window_around(volume: Volume, centre_ras: NDArray, depth_mm: float | None = 
     if depth_mm is None:
         depth_mm = _depth(volume, centre_ras)
     depth_mm = float(np.clip(depth_mm, LEAST_DEPTH_MM, MOST_DEPTH_MM))
-    half = _REACH_DEPTHS * depth_mm + _REACH_MM
+    half = REACH_DEPTHS * depth_mm + _REACH_MM
     spacing = max(float(np.clip(depth_mm / _VOXELS_PER_DEPTH, *_SPACINGS_MM)), 2 * half / _MOST_SIDE_VOXELS)
     return _cut(volume, centre_ras, half, spacing, depth_mm)
 
@@ -123,9 +123,7 @@ def _cut(volume: Volume, centre_ras: NDArray, half_mm: float, spacing: float, de
     return Window(grid, hu, centre, depth_mm, core, min(lung_hu, core - _LEAST_CONTRAST_HU))
 
 
-def _grid_around(
-    grid: Grid, centre_ras: NDArray, half_mm: float, spacing: float
-) -> tuple[Grid, tuple[int, int, int]]:
+def _grid_around(grid: Grid, centre_ras: NDArray, half_mm: float, spacing: float) -> tuple[Grid, tuple[int, int, int]]:
     """A grid with a voxel at the point that reaches ``half_mm``, less where the volume ends, and that voxel."""
     canonical = grid.canonical()
     at = canonical.ijk(centre_ras)
