@@ -206,7 +206,7 @@ def _contour(
     drawn = draw_missing(template, held, volume, device=device, progress=progress.part(0.15, 0.7))
     progress(0.7, "Building what is derived")
     applied = apply(template, drawn)
-    told += [f"not made: {one}" for one in applied.unbuilt]
+    told += [f"not made: {one}" for one in applied.unbuilt] + [str(one) for one in applied.incomplete]
     result = applied.structure_set
     output.mkdir(parents=True, exist_ok=True)
     reference = ct

@@ -215,3 +215,17 @@ def test_deleting_a_source(built):
     assert after["PTVp"].rule == RULES["PTVp"]
     rebuild(after)
     assert "PTVp" not in delete(built, "PTVp")
+
+
+def test_what_is_optional_counts_as_soon_as_it_is_there():
+    """A barrier that nobody drew stops nothing; drawn, it does, and what is made of it is made again."""
+    rules = {"GTVp": "", "Lung_L": "", "CTVp": "ctv(GTVp, 4, within=Lung_L, barriers=Heart? + Bone?)"}
+    without = rebuild(structure_set(rules))
+    assert np.array_equal(without["CTVp"].mask, rebuild(structure_set(RULES))["CTVp"].mask)
+    heart = RTStructure("Heart", Role.ORGAN, ball((16, 22, 8), 4) & ~DRAWN["GTVp"])
+    builds = Builds()
+    with_heart = rebuild(without.with_structure(heart), ["Heart"], progress=builds.progress())
+    assert builds.names == ["CTVp"]
+    assert (without["CTVp"].mask & heart.mask).any()
+    assert not (with_heart["CTVp"].mask & heart.mask).any()
+    assert Edge("Heart", "CTVp") in edges(with_heart)

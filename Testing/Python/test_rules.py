@@ -42,7 +42,7 @@ def _calls(rules: st.SearchStrategy[Rule]) -> st.SearchStrategy[Rule]:
     )
 
 
-RULES = st.recursive(NAMES.map(Source), _calls, max_leaves=8)
+RULES = st.recursive(st.builds(Source, NAMES, st.booleans()), _calls, max_leaves=8)
 
 
 @given(RULES)

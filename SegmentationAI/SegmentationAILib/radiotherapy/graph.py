@@ -165,7 +165,7 @@ def _depending(structure_set: StructureSet, names: Iterable[str]) -> set[str]:
 
 
 def _require_sources(structure_set: StructureSet, key: str, rules: Mapping[str, Rule]) -> None:
-    missing = [source for source in sources(rules[key]) if source not in structure_set]
+    missing = [source for source in sources(rules[key], required=True) if source not in structure_set]
     if not missing:
         return
     # Who asked for it: the way from this structure to what is made of it last.

@@ -13,7 +13,7 @@ from SegmentationAILib.radiotherapy.clinical_target import Barrier, clinical_tar
 from SegmentationAILib.radiotherapy.cropping import inside, outside
 from SegmentationAILib.radiotherapy.margin_recipes import Margins
 from SegmentationAILib.radiotherapy.margins import expand
-from SegmentationAILib.radiotherapy.rules import SIDES, Call, Combination, Rule, Source, terms
+from SegmentationAILib.radiotherapy.rules import SIDES, Call, Combination, Rule, Source, key, terms
 from SegmentationAILib.radiotherapy.structure_set import StructureSet
 
 Mask = NDArray[np.bool_]
@@ -29,6 +29,8 @@ def build(rule: Rule, structure_set: StructureSet) -> Mask:
         InputError: the set holds no structure of a name in the rule, or a margin is refused.
     """
     if isinstance(rule, Source):
+        if rule.optional and rule.name not in structure_set:
+            return np.zeros(structure_set.grid.shape, dtype=bool)
         return np.asarray(structure_set[rule.name].mask, dtype=bool)
     if isinstance(rule, Combination):
         left, right = build(rule.left, structure_set), build(rule.right, structure_set)
@@ -53,15 +55,15 @@ def _gap(call: Call) -> float:
 
 def _barriers(call: Call, structure_set: StructureSet) -> list[Barrier]:
     options = {name: value for name, value in call.options if not isinstance(value, float)}
-    invaded = {str(term).lower() for term in terms(options["invaded"])} if "invaded" in options else set()
+    invaded = {key(term) for term in terms(options["invaded"])} if "invaded" in options else set()
     barriers = []
     if "within" in options:
         # One border around the union: where two lungs meet, tumour of one does not stop at the other.
         border = options["within"]
-        crossed = any(str(term).lower() in invaded for term in terms(border))
+        crossed = any(key(term) in invaded for term in terms(border))
         barriers.append(Barrier(str(border), build(border, structure_set), crossed, encloses=True))
     for term in terms(options["barriers"]) if "barriers" in options else ():
-        barriers.append(Barrier(str(term), build(term, structure_set), str(term).lower() in invaded))
+        barriers.append(Barrier(str(term), build(term, structure_set), key(term) in invaded))
     return barriers
 
 

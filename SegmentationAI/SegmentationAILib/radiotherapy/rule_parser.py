@@ -4,7 +4,7 @@ Recursive descent over::
 
     rule    = product { ("+" | "-") product }
     product = part { "&" part }
-    part    = name | function "(" argument { "," argument } ")" | "(" rule ")"
+    part    = name [ "?" ] | function "(" argument { "," argument } ")" | "(" rule ")"
     argument = rule | number | option "=" (rule | number)
 """
 
@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.radiotherapy.rules import BARE_NAME, FUNCTIONS, Call, Combination, Rule, Signature, Source, terms
+from SegmentationAILib.radiotherapy.rules import (
+    BARE_NAME,
+    FUNCTIONS,
+    Call,
+    Combination,
+    Rule,
+    Signature,
+    Source,
+    key,
+    terms,
+)
 
 # Far beyond any protocol, and well within what recursion can hold.
 _MOST_TOKENS = 200
@@ -26,7 +36,7 @@ _TOKEN = re.compile(
     rf"(?P<name>{BARE_NAME.pattern})"
     r'|(?P<quoted>"(?:[^"]|"")+")'
     r"|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
-    r"|(?P<sign>[-+&(),=])"
+    r"|(?P<sign>[-+&(),=?])"
     r"|(?P<end>$)"
     r")"
 )
@@ -88,7 +98,7 @@ class _Parser:
                 self._refuse(column, f"it has more than {_MOST_TOKENS} words and signs")
             if match is None:
                 unknown = _Token("unknown", self.text[column - 1], column)
-                self.fail("a name, a number or one of + - & ( ) , =", unknown)
+                self.fail("a name, a number or one of + - & ( ) , = ?", unknown)
             kind = str(match.lastgroup)
             tokens.append(_Token(kind, match[kind], match.start(kind) + 1))
             position = match.end()
@@ -104,16 +114,22 @@ class _Parser:
     def _part(self) -> Rule:
         token = self.token
         if token.kind == "quoted":
-            return Source(self._next().text[1:-1].replace('""', '"'))
+            return self._source(self._next().text[1:-1].replace('""', '"'))
         if token.kind == "name":
             self._next()
-            return self._call(token) if self._is_sign("(") else Source(token.text)
+            return self._call(token) if self._is_sign("(") else self._source(token.text)
         if not self._is_sign("("):
             self.fail("a structure's name, a function or '('")
         self._next()
         rule = self.sum()
         self._expect(")")
         return rule
+
+    def _source(self, name: str) -> Source:
+        optional = self._is_sign("?")
+        if optional:
+            self._next()
+        return Source(name, optional)
 
     def _call(self, name: _Token) -> Call:
         signature = FUNCTIONS.get(name.text)
@@ -188,8 +204,8 @@ class _Parser:
         if signature.distance and len(call.arguments) == 1 and not options.keys() & set(signature.distances):
             self.fail("a distance in mm", self.tokens[self.at - 1])
         if "invaded" in options:
-            known = {str(t).lower() for key in ("within", "barriers") if key in options for t in terms(options[key])}
-            unknown = [str(t) for t in terms(options["invaded"]) if str(t).lower() not in known]
+            known = {key(t) for name in ("within", "barriers") if name in options for t in terms(options[name])}
+            unknown = [str(t) for t in terms(options["invaded"]) if key(t) not in known]
             if unknown:
                 self._refuse(
                     next(one.column for one in reversed(self.tokens[: self.at]) if one.text == "invaded"),

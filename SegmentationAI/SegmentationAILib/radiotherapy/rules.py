@@ -16,6 +16,9 @@ lungs' border.
 A name of letters, digits and ``_ ^ ~ . !`` stands as it is. AAPM TG-263 also has names with "-" and
 "+", which are operators here: such a name is quoted, ``"Lungs-GTV"``, and a quote in it doubled.
 Left, right, superior and so on are the patient's.
+
+``A?`` is A where the set holds it and nothing where it does not: barriers=Bone + A_Aorta? builds without
+an aorta, and is built again with one as soon as it is drawn.
 """
 
 from __future__ import annotations
@@ -33,14 +36,14 @@ BARE_NAME = re.compile(r"[^\W\d][\w^~.!]*")
 
 @dataclass(frozen=True)
 class Source:
-    """A structure by its name."""
+    """A structure by its name; an ``optional`` one stands for nothing where the set does not hold it."""
 
     name: str
+    optional: bool = False
 
     def __str__(self) -> str:
-        if BARE_NAME.fullmatch(self.name):
-            return self.name
-        return '"' + self.name.replace('"', '""') + '"'
+        written = self.name if BARE_NAME.fullmatch(self.name) else '"' + self.name.replace('"', '""') + '"'
+        return f"{written}?" if self.optional else written
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,15 @@ FUNCTIONS: Mapping[str, Signature] = {
 }
 
 
-def sources(rule: Rule) -> tuple[str, ...]:
-    """The names in a rule, each once (case aside), in the order in which they stand."""
+def sources(rule: Rule, *, required: bool = False) -> tuple[str, ...]:
+    """The names in a rule, each once (case aside), in the order in which they stand.
+
+    Args:
+        required: only those without which it cannot be built.
+    """
     seen: dict[str, str] = {}
     for one in _walk(rule):
-        if isinstance(one, Source):
+        if isinstance(one, Source) and not (required and one.optional):
             seen.setdefault(one.name.lower(), one.name)
     return tuple(seen.values())
 
@@ -120,7 +127,7 @@ def renamed(rule: Rule, old: str, new: str) -> Rule:
     """The rule with a structure's name (case aside) put in the place of another."""
 
     def rename(one: Source) -> Source:
-        return Source(new) if one.name.lower() == old.lower() else one
+        return replace(one, name=new) if one.name.lower() == old.lower() else one
 
     return _mapped(rule, rename)
 
@@ -132,6 +139,11 @@ def terms(rule: Rule) -> tuple[Rule, ...]:
     if isinstance(rule, Call) and rule.function == "union":
         return tuple(term for one in rule.arguments if not isinstance(one, float) for term in terms(one))
     return (rule,)
+
+
+def key(rule: Rule) -> str:
+    """What a term of ``barriers`` is called in ``invaded``."""
+    return (rule.name if isinstance(rule, Source) else str(rule)).lower()
 
 
 def _rank(rule: Rule) -> int:

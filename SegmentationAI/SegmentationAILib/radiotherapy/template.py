@@ -89,12 +89,24 @@ class Unbuilt:
         return f"{self.name} needs {', '.join(self.missing)}"
 
 
+@dataclass(frozen=True)
+class Incomplete:
+    """A derived structure that was made without some that its rule takes where they are drawn."""
+
+    name: str
+    without: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} is made without {', '.join(self.without)}"
+
+
 @dataclass(frozen=True, eq=False)
 class Applied:
-    """The set with what a template adds, and what it could not add."""
+    """The set with what a template adds, what it could not add, and what it added for want of better."""
 
     structure_set: StructureSet
     unbuilt: tuple[Unbuilt, ...]
+    incomplete: tuple[Incomplete, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,7 @@ def apply(template: Template, structure_set: StructureSet) -> Applied:
             return ()
         if name.lower() not in rules:
             return (name,)
-        lacking = [one for source in sources(rules[name.lower()]) for one in missing(source)]
+        lacking = [one for source in sources(rules[name.lower()], required=True) for one in missing(source)]
         return tuple(dict.fromkeys(lacking))
 
     added, unbuilt = [], []
@@ -172,7 +184,12 @@ def apply(template: Template, structure_set: StructureSet) -> Applied:
             RTStructure(one.name, one.role, empty, one.colour, Origin.SEMIAUTOMATIC, one.rule)
         )
         added.append(one.name)
-    return Applied(rebuild(structure_set, added), tuple(unbuilt))
+    incomplete = []
+    for name in added:
+        without = [one for one in sources(rules[name.lower()]) if one not in structure_set]
+        if without:
+            incomplete.append(Incomplete(name, tuple(without)))
+    return Applied(rebuild(structure_set, added), tuple(unbuilt), tuple(incomplete))
 
 
 @cache

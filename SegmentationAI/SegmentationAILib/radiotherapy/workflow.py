@@ -37,7 +37,8 @@ def apply_protocol(
     """Draw and build what a protocol asks for and the segmentation lacks; what is there stays.
 
     Returns:
-        a sentence for each structure that could not be made, with what it needs.
+        a sentence for each structure that could not be made, with what it needs, or that was made without
+        another that its rule takes where it is drawn.
 
     Raises:
         InputError: no segmentation or CT, or a rule cannot be built; the scene is as it was.
@@ -50,7 +51,7 @@ def apply_protocol(
     progress(0.8, "Building what is derived")
     applied = apply(template, drawn)
     scene.update_structures(segmentation, volume_node, applied.structure_set, before)
-    return [f"{one}." for one in applied.unbuilt]
+    return [f"{one}." for one in (*applied.unbuilt, *applied.incomplete)]
 
 
 def contour_tumour(

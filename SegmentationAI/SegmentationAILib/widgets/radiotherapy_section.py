@@ -166,7 +166,7 @@ class RadiotherapySection:
             unbuilt = self._logic.applyProtocol(
                 parameters.structures, parameters.inputVolume, protocol, parameters.device, progress
             )
-            return tr("Done; not made yet: {list}").format(list=" ".join(unbuilt)) if unbuilt else ""
+            return tr("Done; to complete: {list}").format(list=" ".join(unbuilt)) if unbuilt else ""
 
         self._run(work)
 
