@@ -390,6 +390,53 @@ class RadiotherapyLogic:
         points = points_of(tumourPoints), points_of(otherPoints)
         workflow.contour_tumour(segmentation, volumeNode, *points, name, progress)
 
+    def nameProposals(self, segmentation: vtkMRMLSegmentationNode) -> dict[str, str]:
+        """AAPM TG-263 name of each structure that has another and of which it is clear what it is."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        return workflow.name_proposals(segmentation)
+
+    def applyNames(
+        self, segmentation: vtkMRMLSegmentationNode, volumeNode: vtkMRMLScalarVolumeNode, names: dict[str, str]
+    ) -> None:
+        """Rename structures, in every rule too."""
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        workflow.apply_names(segmentation, volumeNode, names)
+
+    def internalTarget(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        phases: Sequence[tuple[vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, str]],
+        name: str = "ITVp",
+        align: bool = False,
+        progress: Progress | None = None,
+    ) -> tuple[float, float, float]:
+        """Unite a target over the phases of a 4-D CT as a structure.
+
+        :param phases: each phase's CT (``phaseVolumes`` gives those of a sequence), its segmentation, and the
+            target's name in it.
+        :param align: lay each phase on the CT first by a turn and a shift.
+        :return: how far the target's centre travels along R, A and S, mm.
+        """
+        dependencies.require(requirements())
+        from SegmentationAILib.radiotherapy import workflow
+
+        slicer.mrmlScene.SaveStateForUndo()
+        return workflow.unite_phases(segmentation, volumeNode, phases, name, align, progress).excursion_mm
+
+    def phaseVolumes(self, sequenceNode) -> list[vtkMRMLScalarVolumeNode]:
+        """The volumes of a sequence node, such as the phases of a 4-D CT."""
+        nodes = [sequenceNode.GetNthDataNode(index) for index in range(sequenceNode.GetNumberOfDataNodes())]
+        volumes = [node for node in nodes if node.IsA("vtkMRMLScalarVolumeNode")]
+        if not volumes:
+            raise InputError(f"The sequence '{sequenceNode.GetName()}' holds no volumes; choose that of a 4-D CT.")
+        return volumes
+
     def isFromDicom(self, volumeNode: vtkMRMLScalarVolumeNode) -> bool:
         """Whether a volume knows its DICOM images, which an RTSTRUCT refers to."""
         return bool(volumeNode.GetAttribute("DICOM.instanceUIDs"))

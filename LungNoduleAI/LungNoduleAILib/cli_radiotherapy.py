@@ -75,9 +75,16 @@ def protocols(folders: tuple[Path, ...]) -> None:
 @click.option("--protocol", required=True, help="A name of 'thoraxai rt protocols', or your YAML file.")
 @click.option("--mask", "masks", type=(str, _FILE), multiple=True, metavar="NAME FILE", help="A structure's mask.")
 @click.option("--structures", type=_FILE, help="RTSTRUCT with structures that are there already.")
+@click.option("--rename", is_flag=True, help="Structures that are there get TG-263 names where it is clear which.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0, mps")
 def contour(
-    ct: Path, output: Path, protocol: str, masks: tuple[tuple[str, Path], ...], structures: Path | None, device: str
+    ct: Path,
+    output: Path,
+    protocol: str,
+    masks: tuple[tuple[str, Path], ...],
+    structures: Path | None,
+    rename: bool,
+    device: str,
 ) -> None:
     """Draw what PROTOCOL asks for on CT and write OUT/structures.dcm, an RTSTRUCT.
 
@@ -86,7 +93,7 @@ def contour(
     --structures. Organs that a built-in method draws are drawn where they are not given.
     """
     with _one_line(), _bar() as progress:
-        told = _contour(ct, output, _template(protocol), masks, structures, device, progress)
+        told = _contour(ct, output, _template(protocol), masks, structures, rename, device, progress)
     for line in told:
         click.echo(line)
 
@@ -182,6 +189,7 @@ def _contour(
     template: Template,
     masks: Sequence[tuple[str, Path]],
     structures: Path | None,
+    rename: bool,
     device: str,
     progress: Progress,
 ) -> list[str]:
@@ -190,6 +198,7 @@ def _contour(
     from SegmentationAILib.files import check_writable, load
     from SegmentationAILib.radiotherapy.ct_export import write_ct_series
     from SegmentationAILib.radiotherapy.drawing import draw_missing
+    from SegmentationAILib.radiotherapy.naming import standardised
     from SegmentationAILib.radiotherapy.rtstruct_reader import read_rtstruct
     from SegmentationAILib.radiotherapy.rtstruct_writer import write_rtstruct
     from SegmentationAILib.radiotherapy.structure_set import StructureSet
@@ -202,6 +211,10 @@ def _contour(
     held = StructureSet(volume.grid, (), template.name, volume.source)
     if structures is not None:
         held, told = read_rtstruct(structures, volume)
+    if rename:
+        renaming = standardised(held)
+        held = renaming.structure_set
+        told += [f"{old} is now {new}" for old, new in renaming.names.items()]
     held = _with_masks(held, template, volume, masks, load)
     drawn = draw_missing(template, held, volume, device=device, progress=progress.part(0.15, 0.7))
     progress(0.7, "Building what is derived")

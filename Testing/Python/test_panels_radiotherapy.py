@@ -152,11 +152,27 @@ def test_a_tumour_is_outlined_from_points(panel, ct, slicer_host):
     assert 2 * (found.mask & expected).sum() / (found.mask.sum() + expected.sum()) > 0.8
 
 
-def test_names_are_checked(panel, structures):
+def test_names_are_checked_and_renamed_after_asking(panel, structures, ct, monkeypatch):
+    panel.widget.logic.renameStructure(structures, ct, "Heart left", "LT LUNG")
+    type_rule(panel, "PTVp", 'expand(GTVp, 5) - "LT LUNG"')
+    asked = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: asked.append(words[2]) or QMessageBox.No)
+    click(panel.ui.checkNamesButton)
+    assert "'LT LUNG' holds a space" in asked[0]
+    assert "LT LUNG \N{RIGHTWARDS ARROW} Lung_L" in asked[0]
+    assert "LT LUNG" in held_in(structures, ct)
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: QMessageBox.Yes)
+    click(panel.ui.checkNamesButton)
+    held = held_in(structures, ct)
+    assert [one.name for one in held] == ["GTVp", "Lung_L", "PTVp"]
+    assert held["PTVp"].rule == "expand(GTVp, 5) - Lung_L"
+
+
+def test_right_names_are_said_to_be(panel, structures, ct):
+    panel.widget.logic.renameStructure(structures, ct, "Heart left", "Heart")
     click(panel.ui.checkNamesButton)
     dialog = panel.top_level("Names by AAPM TG-263")
-    text = dialog.findChild(QPlainTextEdit).toPlainText()
-    assert "'Heart left' holds a space" in text
+    assert dialog.findChild(QPlainTextEdit).toPlainText() == "All names follow AAPM TG-263."
     dialog.close()
 
 
@@ -211,3 +227,20 @@ def test_removed_structures_empty_the_section(panel, structures):
     panel.wait_for(lambda: texts(panel.ui.structuresTable) == [])
     assert not panel.ui.rebuildButton.enabled
     assert panel.ui.rebuildButton.toolTip == "Choose a structure set, or apply a protocol."
+
+
+def test_an_itv_unites_the_phases(panel, structures, ct):
+    """Scripted: the tumour moves 10 mm to the head between two phases."""
+    logic = panel.widget.logic
+    volume = volume_from_node(ct)
+    phases = []
+    for shift in (0, 10):
+        phase = add_volume(Volume(volume.array, volume.grid, f"phase {shift}"))
+        gtv = RTStructure("GTVp", Role.GTV, ball(volume, (60, 0, shift), 20))
+        phases.append((phase, add_structure_set(StructureSet(volume.grid, (gtv,), f"drawn {shift}"), phase), "GTVp"))
+    logic.setRule(structures, ct, "PTVp", "expand(GTVp, 5)")
+    excursion = logic.internalTarget(structures, ct, phases, "ITVp")
+    assert excursion == pytest.approx((0, 0, 10), abs=0.5)
+    held = held_in(structures, ct)
+    assert held["ITVp"].role is Role.ITV
+    assert np.array_equal(held["ITVp"].mask, ball(volume, (60, 0, 0), 20) | ball(volume, (60, 0, 10), 20))

@@ -58,15 +58,17 @@ def internal_target(
     phases: Sequence[Phase],
     *,
     reference: int = 0,
+    onto: Volume | None = None,
     align: bool = False,
     region: NDArray[np.bool_] | None = None,
     progress: Progress | None = None,
 ) -> InternalTarget:
-    """The union of the target over the phases, on the grid of one of them.
+    """The union of the target over the phases, on the grid of one of them or of another CT.
 
     Args:
         phases: on any grids in one frame of reference.
         reference: index of the phase to whose grid the others are brought.
+        onto: the CT to whose grid all phases are brought instead, such as the average over the phases.
         align: lay each phase on the reference first by a turn and a shift. Phases of one 4-D CT need
             none; CTs of repeated breath-holds may.
         region: bool [k, j, i] on the reference's grid that alone must fit, such as the spine.
@@ -85,13 +87,14 @@ def internal_target(
             raise InputError(f"The target of phase '{name}' is not on the grid of its CT; resample it.")
         if not phase.mask.any():
             raise InputError(f"The target of phase '{name}' is empty; draw it or leave the phase out.")
-    fixed = phases[reference].volume
+    fixed = onto or phases[reference].volume
     union = np.zeros(fixed.shape, dtype=bool)
     centroids = []
     alignments: list[Alignment | None] = []
     for n, phase in enumerate(phases):
         grid = phase.volume.grid
-        alignment = align_rigidly(phase.volume, fixed, region) if align and n != reference else None
+        moves = align and (onto is not None or n != reference)
+        alignment = align_rigidly(phase.volume, fixed, region) if moves else None
         if alignment is not None:
             grid = Grid(grid.shape, alignment.matrix @ grid.ijk_to_ras)
         there = resample(phase.mask, grid, fixed.grid) >= 0.5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from SegmentationAILib.radiotherapy.dose import read_dose
 from SegmentationAILib.radiotherapy.drawing import draw_missing
 from SegmentationAILib.radiotherapy.evaluation import DoseEvaluation, evaluate_dose
 from SegmentationAILib.radiotherapy.gtv import start
+from SegmentationAILib.radiotherapy.internal_target import InternalTarget, Phase, internal_target
+from SegmentationAILib.radiotherapy.naming import proposals
 from SegmentationAILib.radiotherapy.nomenclature import check_set
 from SegmentationAILib.radiotherapy.rtstruct_reader import read_rtstruct
 from SegmentationAILib.radiotherapy.rtstruct_writer import write_rtstruct
@@ -28,6 +30,7 @@ from SegmentationAILib.radiotherapy.tumour_prompts import Point
 from SegmentationAILib.scene import add_volume, set_dicom_source, volume_from_node
 
 _GTV_COLOUR = (0.9, 0.1, 0.3)
+_ITV_COLOUR = (0.96, 0.51, 0.19)
 Node = Any  # a vtkMRMLNode; this file does not import slicer
 
 
@@ -91,6 +94,56 @@ def contour_tumour(
 def check_names(segmentation: Node) -> list[str]:
     """A sentence for each name that does not follow AAPM TG-263, with what it should be."""
     return [str(one) for one in check_set(name for name, *_ in scene.describe_segments(segmentation))]
+
+
+def name_proposals(segmentation: Node) -> dict[str, str]:
+    """Old name -> AAPM TG-263 name, of segments of which it is clear what they are."""
+    return proposals([name for name, *_ in scene.describe_segments(segmentation)])
+
+
+def apply_names(segmentation: Node, volume_node: Node, names: Mapping[str, str]) -> None:
+    """Rename structures, in every rule too.
+
+    Raises:
+        InputError: there is no such structure, or a name is taken.
+    """
+    for old, new in names.items():
+        rename(segmentation, volume_node, old, new)
+
+
+def unite_phases(
+    segmentation: Node,
+    volume_node: Node,
+    phases: Sequence[tuple[Node, Node, str]],
+    name: str = "ITVp",
+    align: bool = False,
+    progress: Progress | None = None,
+) -> InternalTarget:
+    """The union of a target over the phases of a 4-D CT as a structure; what is derived from it is made again.
+
+    Args:
+        segmentation, volume_node: where the structure goes, and its CT.
+        phases: each phase's CT, its segmentation and the target's name in it.
+        name: of the structure; one that is there is replaced.
+        align: lay each phase on the CT first by a turn and a shift.
+
+    Raises:
+        InputError: there is no phase, or the target of one is missing, empty or outside the CT; the scene is as it
+            was.
+    """
+    progress = progress or Progress()
+    before = scene.structure_set_from_node(segmentation, volume_node)
+    reference = volume_from_node(volume_node)
+    drawn = []
+    for phase_node, drawn_in, target in phases:
+        held = scene.structure_set_from_node(drawn_in, phase_node)
+        drawn.append(Phase(volume_from_node(phase_node), held[target].mask))
+    union = internal_target(drawn, onto=reference, align=align, progress=progress)
+    colour = before[name].colour if name in before else _ITV_COLOUR
+    itv = RTStructure(name, Role.ITV, union.mask, colour, Origin.SEMIAUTOMATIC)
+    after = graph.rebuild(before.with_structure(itv), [name])
+    scene.update_structures(segmentation, volume_node, after, before)
+    return union
 
 
 def set_rule(

@@ -200,10 +200,23 @@ class RadiotherapySection:
         self._run(work)
 
     def _check_names(self) -> None:
-        findings = self._logic.checkNames(self._parameters().structures)
-        text = "\n".join(findings) or tr("All names follow AAPM TG-263.")
-        self._dialog = TextDialog(tr("Names by AAPM TG-263"), text, self._ui.checkNamesButton.window())
-        self._dialog.show()
+        parameters = self._parameters()
+        findings = self._logic.checkNames(parameters.structures)
+        names = self._logic.nameProposals(parameters.structures)
+        parent = self._ui.checkNamesButton.window()
+        if not names:
+            text = "\n".join(findings) or tr("All names follow AAPM TG-263.")
+            self._dialog = TextDialog(tr("Names by AAPM TG-263"), text, parent)
+            self._dialog.show()
+            return
+        listed = "\n".join(f"{old} \N{RIGHTWARDS ARROW} {new}" for old, new in names.items())
+        question = "\n".join([*findings, "", tr("Rename these?"), listed])
+        if qt.QMessageBox.question(parent, tr("Names by AAPM TG-263"), question) == qt.QMessageBox.Yes:
+            self._run(
+                lambda parameters, _progress: self._logic.applyNames(
+                    parameters.structures, parameters.inputVolume, names
+                )
+            )
 
     def _import(self) -> None:
         path = qt.QFileDialog.getOpenFileName(None, tr("Import RTSTRUCT"), "", _DICOM_FILTER)
