@@ -18,9 +18,8 @@ from SegmentationAILib.body import segment_body
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.preprocess import resample
-from SegmentationAILib.radiotherapy.random_walker import random_walker
 from SegmentationAILib.radiotherapy.tumour_features import features
-from SegmentationAILib.radiotherapy.tumour_model import THRESHOLD, corrected, log_odds, log_odds_of_mask, with_prior
+from SegmentationAILib.radiotherapy.tumour_model import log_odds, log_odds_of_mask, with_prior
 from SegmentationAILib.radiotherapy.tumour_prompts import (
     Box,
     Click,
@@ -32,6 +31,7 @@ from SegmentationAILib.radiotherapy.tumour_prompts import (
     checked_mask,
     voxel_of,
 )
+from SegmentationAILib.radiotherapy.tumour_surface import distance_mm, holds, on_volume, reaches_end, settle
 from SegmentationAILib.radiotherapy.tumour_window import (
     MOST_DEPTH_MM,
     REACH_DEPTHS,
@@ -44,12 +44,6 @@ from SegmentationAILib.volume import Grid, Volume
 # A probability of tumour, [k, j, i] on the grid of the CT's part that it is given.
 Prior = Callable[[Volume], NDArray[np.float32]]
 
-# 1/√γ: the surface is smooth over less than a voxel; chosen on patients of training and validation.
-_GAMMA = 2.0
-# A step of this share of the way from lung to tumour, or of this much in soft tissue, is an edge.
-_EDGE_SHARE, _EDGE_HU = 0.35, 60.0
-_SOFT_TISSUE_HU = (-200.0, 300.0)
-_SEED_MM = 0.8
 # A tumour that reaches the window's end is looked at again in a larger one.
 _LARGER, _MOST_LOOKS = 1.6, 3
 _BOX_SLACK_MM = 1.5
@@ -148,7 +142,7 @@ class Session:
         if len(self._given) == 1 and isinstance(self._given[0], Drawn):
             return self._given[0].mask.copy()
         probability, grid = _segment(self, self.prompts)
-        mask = _on_volume(probability, grid, self.volume.grid, empty)
+        mask = on_volume(probability, grid, self.volume.grid, empty)
         # A voxel of the CT may be larger than what a click holds for sure.
         for one in self._given:
             if isinstance(one, Click):
@@ -196,15 +190,15 @@ def _segment(session: Session, prompts: tuple[Prompt, ...]) -> tuple[NDArray[np.
     """Probability of tumour around the prompts, 0.5 at its surface, and where."""
     clicks = [one for one in prompts if isinstance(one, Click)]
     base = _base(session, prompts[0], None)
-    far = [_distance_mm(base.window, one.ras) for one in clicks if one.add and not _holds(base.window, one.ras)]
+    far = [distance_mm(base.window, one.ras) for one in clicks if one.add and not holds(base.window, one.ras)]
     if far:
         base = _base(session, prompts[0], max(far) / REACH_DEPTHS)
-    probability = _walk(base, clicks)
+    probability = settle(base.window, base.log_odds, base.seeds, clicks)
     for _ in range(_MOST_LOOKS - 1):
-        if base.window.depth_mm >= MOST_DEPTH_MM or not _reaches_end(probability, base.window, session.volume.grid):
+        if base.window.depth_mm >= MOST_DEPTH_MM or not reaches_end(probability, base.window, session.volume.grid):
             break
         base = _base(session, prompts[0], base.window.depth_mm * _LARGER)
-        probability = _walk(base, clicks)
+        probability = settle(base.window, base.log_odds, base.seeds, clicks)
     return probability, base.window.grid
 
 
@@ -253,83 +247,3 @@ def _box_seeds(window: Window, box: Box) -> NDArray[np.int8]:
     ras = window.grid.ras(np.stack([i, j, k], axis=-1))
     outside = np.any((ras < np.array(box.low) - _BOX_SLACK_MM) | (ras > np.array(box.high) + _BOX_SLACK_MM), axis=-1)
     return -outside.astype(np.int8)
-
-
-def _walk(base: _Base, clicks: list[Click]) -> NDArray[np.float32]:
-    """Probability after all clicks, one after the other."""
-    window, seeds = base.window, base.seeds.copy()
-    odds = base.log_odds
-    for click in clicks:
-        kji = window.grid.ijk(click.ras)[::-1]
-        odds = corrected(odds, window, tuple(kji), click.add)
-        if _holds(window, click.ras):
-            away = window.distance_from(tuple(kji))
-            seeds[away <= max(_SEED_MM, float(away.min()))] = 1 if click.add else -1
-    guides = [window.density / _EDGE_SHARE]
-    smooth = ndimage.gaussian_filter(np.clip(window.hu, *_SOFT_TISSUE_HU), 0.7 / window.spacing_mm)
-    guides.append(smooth / _EDGE_HU)
-    prior = 1 / (1 + np.exp(-odds))
-    probability = random_walker(prior.astype(np.float32), guides, seeds, _GAMMA)
-    # The log-odds of the surface that fits readers best, moved to 0.5.
-    settled = probability / (probability + (1 - probability) * THRESHOLD / (1 - THRESHOLD))
-    return _connected(settled.astype(np.float32), window, clicks)
-
-
-def _connected(probability: NDArray, window: Window, clicks: list[Click]) -> NDArray[np.float32]:
-    """The parts that hold a click that adds; without one, the largest; holes filled."""
-    inside = probability >= 0.5
-    labels, count = ndimage.label(inside)
-    if count == 0:
-        return probability
-    added = [np.round(window.grid.ijk(one.ras)).astype(int)[::-1] for one in clicks if one.add]
-    held = {int(labels[tuple(kji)]) for kji in added if _holds_voxel(window, kji)} - {0}
-    if not held:
-        held = {int(np.bincount(labels[inside]).argmax())}
-    kept = np.isin(labels, list(held))
-    filled = ndimage.binary_fill_holes(kept)
-    for one in clicks:
-        kji = np.round(window.grid.ijk(one.ras)).astype(int)[::-1]
-        if not one.add and _holds_voxel(window, kji):
-            filled[tuple(kji)] = kept[tuple(kji)]
-    near = ndimage.binary_dilation(filled)
-    return np.where(filled, np.maximum(probability, 0.5), np.where(near & ~inside, probability, 0.0))
-
-
-def _distance_mm(window: Window, ras: Point) -> float:
-    """Along the window's longest way from its point to another."""
-    ijk = window.grid.ijk(ras)
-    return float(np.abs(ijk - window.centre[::-1]).max()) * window.spacing_mm
-
-
-def _holds(window: Window, ras: Point) -> bool:
-    return _holds_voxel(window, np.round(window.grid.ijk(ras)).astype(int)[::-1])
-
-
-def _holds_voxel(window: Window, kji: NDArray[np.int_]) -> bool:
-    return bool(np.all(kji >= 0) and np.all(kji < window.hu.shape))
-
-
-def _reaches_end(probability: NDArray, window: Window, volume_grid: Grid) -> bool:
-    """Whether the tumour goes on beyond the window, inside the volume."""
-    step = window.spacing_mm
-    for axis in range(3):
-        for end in (0, -1):
-            if (probability.take(end, axis) >= 0.5).any():
-                beyond = np.array(window.centre[::-1], dtype=float)
-                beyond[2 - axis] = -2.0 if end == 0 else probability.shape[axis] + 1.0
-                ijk = volume_grid.ijk(window.grid.ras(beyond))
-                if np.all(ijk > -0.5 - step) and np.all(ijk < np.array(volume_grid.shape[::-1]) - 0.5):
-                    return True
-    return False
-
-
-def _on_volume(probability: NDArray, source: Grid, target: Grid, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """``mask`` with the tumour drawn in."""
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in source.shape[::-1]])).reshape(3, -1).T
-    reach = target.ijk(source.ras(corners))[:, ::-1]
-    first = np.clip(np.floor(reach.min(axis=0)).astype(int), 0, target.shape)
-    last = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 1, first, target.shape)
-    window = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-    shape = tuple(int(b - a) for a, b in zip(first, last, strict=True))
-    mask[window] = resample(probability, source, target.crop(first, shape)) >= 0.5
-    return mask
