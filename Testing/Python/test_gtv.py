@@ -107,10 +107,10 @@ def test_a_mask_is_kept_and_then_edited(phantom, free):
     assert dice(edited, free) > 0.7
 
 
-def test_a_prior_is_heard(phantom, free):
+def test_a_prior_is_heard(phantom):
     nothing = start(phantom.volume, prior=lambda part: np.zeros(part.shape, dtype=np.float32))
     everything = start(phantom.volume, prior=lambda part: np.full(part.shape, 0.9, dtype=np.float32))
-    assert nothing.click(FREE.centre_ras).sum() < 0.8 * free.sum() < everything.click(FREE.centre_ras).sum()
+    assert nothing.click(FREE.centre_ras).sum() < everything.click(FREE.centre_ras).sum()
 
 
 @pytest.mark.parametrize(

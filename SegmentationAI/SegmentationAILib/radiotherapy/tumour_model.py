@@ -27,7 +27,8 @@ _LIKE_DENSITY = 0.3
 _EVERYWHERE = 0.3
 _MASK_SLOPE_MM = 0.7
 _MOST_LOG_ODDS = 6.0
-_PRIOR_WEIGHT = 0.7
+# Of 0, 0.15, 0.3 the best with the nodule network on 16 nodules of validation (Dice 0.792, 0.810, 0.792).
+_PRIOR_WEIGHT = 0.15
 
 
 class VoxelNetwork(nn.Module):
