@@ -75,6 +75,7 @@ def protocols(folders: tuple[Path, ...]) -> None:
 @click.option("--protocol", required=True, help="A name of 'thoraxai rt protocols', or your YAML file.")
 @click.option("--mask", "masks", type=(str, _FILE), multiple=True, metavar="NAME FILE", help="A structure's mask.")
 @click.option("--structures", type=_FILE, help="RTSTRUCT with structures that are there already.")
+@click.option("--name", "names", type=(str, str), multiple=True, metavar="OLD NEW", help="Rename a structure.")
 @click.option("--rename", is_flag=True, help="Structures that are there get TG-263 names where it is clear which.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0, mps")
 def contour(
@@ -83,6 +84,7 @@ def contour(
     protocol: str,
     masks: tuple[tuple[str, Path], ...],
     structures: Path | None,
+    names: tuple[tuple[str, str], ...],
     rename: bool,
     device: str,
 ) -> None:
@@ -93,7 +95,7 @@ def contour(
     --structures. Organs that a built-in method draws are drawn where they are not given.
     """
     with _one_line(), _bar() as progress:
-        told = _contour(ct, output, _template(protocol), masks, structures, rename, device, progress)
+        told = _contour(ct, output, _template(protocol), masks, structures, names, rename, device, progress)
     for line in told:
         click.echo(line)
 
@@ -189,6 +191,7 @@ def _contour(
     template: Template,
     masks: Sequence[tuple[str, Path]],
     structures: Path | None,
+    names: Sequence[tuple[str, str]],
     rename: bool,
     device: str,
     progress: Progress,
@@ -196,6 +199,7 @@ def _contour(
     """Sentences on what was written and what could not be."""
     from SegmentationAILib.checks import check_ct
     from SegmentationAILib.files import check_writable, load
+    from SegmentationAILib.radiotherapy import graph
     from SegmentationAILib.radiotherapy.ct_export import write_ct_series
     from SegmentationAILib.radiotherapy.drawing import draw_missing
     from SegmentationAILib.radiotherapy.naming import standardised
@@ -211,6 +215,8 @@ def _contour(
     held = StructureSet(volume.grid, (), template.name, volume.source)
     if structures is not None:
         held, told = read_rtstruct(structures, volume)
+    for old, new in names:
+        held = graph.rename(held, old, new)
     if rename:
         renaming = standardised(held)
         held = renaming.structure_set
