@@ -1,0 +1,1 @@
+"""Two CTs of one patient: which nodule is which, and how each has changed."""

@@ -1,0 +1,81 @@
+"""Whose CT it is and of which day, so that two are compared only if they may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+import pydicom
+
+from SegmentationAILib.dicom_series import find_series
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.volume import Volume
+
+# The study may have begun the day before, so the image's own day comes first.
+_DATES = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What a CT's header says of it.
+
+    Attributes:
+        patient_id: compared, never shown; "" where it is not known.
+        date: of the CT, None where it is not known.
+    """
+
+    patient_id: str = field(default="", repr=False)
+    date: date | None = None
+
+
+def read_exam(folder: str | Path, volume: Volume) -> Exam:
+    """Read the header of the series that a volume was loaded from.
+
+    Args:
+        folder: of the DICOM files.
+        volume: loaded from there.
+
+    Raises:
+        InputError: the folder does not hold the volume's series.
+    """
+    uid = volume.source.series_instance_uid if volume.source else ""
+    for series in find_series(Path(folder)):
+        if uid and series.uid == uid:
+            header = pydicom.dcmread(
+                series.slices[0].path, stop_before_pixels=True, specific_tags=["PatientID", *_DATES]
+            )
+            found = (_date(str(header.get(keyword, "") or "")) for keyword in _DATES)
+            day = next((one for one in found if one is not None), None)
+            return Exam(str(header.get("PatientID", "") or "").strip(), day)
+    raise InputError(
+        f"The folder '{Path(folder).name}' does not hold the series of the volume '{volume.name}'; choose the folder "
+        "that it was loaded from."
+    )
+
+
+def days_between(current: Exam, prior: Exam) -> int:
+    """Days from the prior CT to the current one, for ``compare``.
+
+    Raises:
+        InputError: the CTs are of two patients, a date is missing, or the prior CT is not the earlier one.
+    """
+    if current.patient_id and prior.patient_id and current.patient_id != prior.patient_id:
+        raise InputError("The prior CT is of another patient; choose a CT of the same patient.")
+    for name, exam in (("current", current), ("prior", prior)):
+        if exam.date is None:
+            raise InputError(f"The {name} CT has no date; enter the number of days between the two CTs.")
+    days = (current.date - prior.date).days
+    if days < 0:
+        raise InputError(f"The prior CT was taken {-days} days after the current one; exchange the two.")
+    if days == 0:
+        raise InputError("Both CTs are of the same day, so that no growth can be told; choose an earlier prior CT.")
+    return days
+
+
+def _date(text: str) -> date | None:
+    """A DICOM date, also with the dots of ACR-NEMA; None where it is none."""
+    try:
+        return datetime.strptime(text.strip().replace(".", "")[:8], "%Y%m%d").date()
+    except ValueError:
+        return None
