@@ -48,7 +48,8 @@ class SegmentationAI(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["ThoraxAI contributors"]
         self.parent.helpText = _(
-            "Outlines the lungs and the airway in a chest CT, on this computer. For research, not for diagnosis or "
+            "Outlines the lungs, the airway and organs of the chest in CT, and contours for radiotherapy: tumour, "
+            "margins, protocols, dose goals, RTSTRUCT. All on this computer. For research, not for diagnosis or "
             'treatment. See the <a href="https://github.com/ThoraxAI/SlicerThoraxAI#segmentation-ai">documentation</a>.'
         )
         self.parent.acknowledgementText = _(
@@ -765,6 +766,27 @@ class SegmentationAITest(ScriptedLoadableModuleTest):
             found = np.array(segmentation.GetSegmentCenterRAS(f"{side} lung"))
             self.assertLess(np.linalg.norm(found - phantom.lung_centre(side)), 10.0)
         self.delayDisplay("Lungs lie where they are in the phantom")
+
+    def test_DerivedStructuresFollowTheirSources(self) -> None:
+        from SegmentationAILib.scene import add_volume  # needs torch
+
+        logic = SegmentationAILogic()
+        volumeNode = add_volume(phantom.chest())
+        segmentation = logic.segment(volumeNode, device="cpu")
+        logic.setRule(segmentation, volumeNode, "Lungs", '"right lung" + "left lung"')
+        logic.setRule(segmentation, volumeNode, "Lungs_PRV10", "expand(Lungs, 10) - Lungs")
+        volumes = logic.segmentVolumes(segmentation)
+        self.assertAlmostEqual(volumes["Lungs"], volumes["right lung"] + volumes["left lung"], delta=1.0)
+        self.assertGreater(volumes["Lungs_PRV10"], 0.2 * volumes["Lungs"])
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "left lung", volumeNode)
+        array[:] = 0
+        slicer.util.updateSegmentBinaryLabelmapFromArray(array, segmentation, "left lung", volumeNode)
+        self.assertEqual(logic.rebuild(segmentation, volumeNode, ["left lung"]), ["Lungs", "Lungs_PRV10"])
+        self.assertAlmostEqual(logic.segmentVolumes(segmentation)["Lungs"], volumes["right lung"], delta=1.0)
+        with self.assertRaises(InputError):
+            logic.setRule(segmentation, volumeNode, "Lungs", "Lungs_PRV10 - Lungs")
+        self.assertIn("Lungs = ", logic.describeRules(segmentation, volumeNode))
+        self.delayDisplay("Derived structures are made again when a source is edited")
 
     def test_BadInputLeavesSceneAsItWas(self) -> None:
         volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
