@@ -9,6 +9,7 @@ import SimpleITK as sitk
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from LungNoduleAILib.followup.lung_image import SPACING_MM, LungImage, sides_in_both
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import to_itk
@@ -16,17 +17,8 @@ from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.metrics import dice
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.surface_distance import surface_distances
-from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
 
-# 3 mm find known places no better and take nearly three times as long.
-_SPACING_MM = 4.0
-_MARGIN_MM = 24.0
-# Air to soft tissue; what surrounds the lungs counts as soft tissue, so that ribs, which the lungs slide along,
-# do not hold them.
-_AIR_HU, _TISSUE_HU = -1000.0, 0.0
-# Less than this is a collapsed lung, or the edge of one on a CT of the abdomen.
-_SMALLEST_LUNG_ML = 150.0
 # Coarse to fine: size of the voxels in mm, iterations, standard deviation of the field's smoothing in voxels.
 _DEFORMABLE_LEVELS = ((16.0, 60, 1.0), (8.0, 40, 1.2), (4.0, 20, 1.5))
 _UPDATE_SIGMA_VOXELS = 1.0
@@ -81,9 +73,9 @@ class LungRegistration:
 
     def _displacement_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Trilinear; beyond the grid that of its nearest voxel."""
-        kji = np.moveaxis(self.grid.ijk(points)[..., ::-1], -1, 0)
+        kji = self.grid.ijk(points)[..., ::-1].reshape(-1, 3).T
         along = [ndimage.map_coordinates(axis, kji, order=1, mode="nearest") for axis in self.displacement]
-        return np.stack(along, axis=-1).astype(np.float64)
+        return np.stack(along, axis=-1).astype(np.float64).reshape(points.shape)
 
 
 def register_lungs(
@@ -111,9 +103,9 @@ def register_lungs(
     """
     progress = progress or Progress()
     progress(0.0, "Reading the lungs of both CTs")
-    sides = _sides_in_both(current_lungs, prior_lungs)
-    fixed = _Lungs.of(prior, prior_lungs, sides)
-    moving = _Lungs.of(current, current_lungs, sides)
+    sides = sides_in_both(current_lungs, prior_lungs)
+    fixed = LungImage.of(prior, prior_lungs, sides)
+    moving = LungImage.of(current, current_lungs, sides)
     fixed = fixed.with_density_of(moving)
     progress(0.2, "Turning and scaling the prior lungs")
     affine = _affine(fixed, moving)
@@ -126,71 +118,7 @@ def register_lungs(
     return registration
 
 
-@dataclass(frozen=True, eq=False)
-class _Lungs:
-    """A CT's lungs on a coarse grid: HU inside, soft tissue around; and how much of each voxel is lung."""
-
-    hu: NDArray[np.float32]
-    share: NDArray[np.float32]
-    grid: Grid
-
-    @classmethod
-    def of(cls, volume: Volume, lungs: LabelMap, sides: tuple[str, ...]) -> _Lungs:
-        mask = np.isin(lungs.array, [value for value, side in _sides(lungs).items() if side in sides])
-        grid = _grid_around(mask, lungs.grid)
-        share = resample(mask.astype(np.float32), lungs.grid, grid, mode="area")
-        hu = resample(volume.array, volume.grid, grid, mode="area", fill=_TISSUE_HU)
-        return cls(share * (np.clip(hu, _AIR_HU, _TISSUE_HU) - _TISSUE_HU) + _TISSUE_HU, share, grid)
-
-    @property
-    def centre(self) -> NDArray[np.float64]:
-        """RAS of the centre of gravity."""
-        return self.grid.ras(np.array(ndimage.center_of_mass(self.share))[::-1])
-
-    def with_density_of(self, other: _Lungs) -> _Lungs:
-        """Scaled so that the middle of the lung has the other's HU and soft tissue stays."""
-        middle, goal = (np.median(lungs.hu[lungs.share > 0.95]) - _TISSUE_HU for lungs in (self, other))
-        return _Lungs((self.hu - _TISSUE_HU) * np.float32(goal / middle) + _TISSUE_HU, self.share, self.grid)
-
-    def on(self, grid: Grid, affine: NDArray[np.float64]) -> _Lungs:
-        """On another grid, whose points the matrix takes here."""
-        there = Grid(grid.shape, affine @ grid.ijk_to_ras)
-        hu = resample(self.hu, self.grid, there, fill=_TISSUE_HU)
-        return _Lungs(hu, resample(self.share, self.grid, there), grid)
-
-
-def _sides(lungs: LabelMap) -> dict[int, str]:
-    names = {RIGHT_LUNG: "right", LEFT_LUNG: "left"}
-    return {value: names[held] for value, held in lungs.structures.items() if held in names}
-
-
-def _sides_in_both(current: LabelMap, prior: LabelMap) -> tuple[str, ...]:
-    shown = []
-    for name, lungs in (("current", current), ("prior", prior)):
-        counts = np.bincount(lungs.array.ravel(), minlength=max(lungs.structures, default=0) + 1)
-        volumes = {side: counts[value] * lungs.grid.voxel_volume / 1000.0 for value, side in _sides(lungs).items()}
-        shown.append({side for side, ml in volumes.items() if ml >= _SMALLEST_LUNG_ML})
-        if not shown[-1]:
-            raise InputError(f"The {name} CT does not show the lungs; choose a CT of the chest to compare.")
-    common = tuple(side for side in ("right", "left") if side in shown[0] & shown[1])
-    if not common:
-        raise InputError("The two CTs do not show the same lung; choose another prior CT.")
-    return common
-
-
-def _grid_around(mask: NDArray[np.bool_], source: Grid) -> Grid:
-    """Isotropic voxels along L, P, S over the mask and a margin."""
-    box = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    corners = np.array(np.meshgrid(*[(indices[0], indices[-1]) for indices in box[::-1]])).reshape(3, -1).T
-    reach = source.ras(corners)
-    low, high = reach.min(axis=0) - _MARGIN_MM, reach.max(axis=0) + _MARGIN_MM
-    size_ijk = np.ceil((high - low) / _SPACING_MM).astype(int) + 1
-    matrix = LPS_FROM_RAS @ np.diag([_SPACING_MM] * 3 + [1.0])
-    matrix[:3, 3] = np.where(np.diag(matrix)[:3] < 0, high, low)
-    return Grid(tuple(size_ijk[::-1]), matrix)
-
-
-def _affine(fixed: _Lungs, moving: _Lungs) -> NDArray[np.float64]:
+def _affine(fixed: LungImage, moving: LungImage) -> NDArray[np.float64]:
     """4×4, RAS of the prior to RAS of the current CT."""
     to_lps = LPS_FROM_RAS[:3, :3]
     rigid = sitk.Euler3DTransform()
@@ -199,11 +127,14 @@ def _affine(fixed: _Lungs, moving: _Lungs) -> NDArray[np.float64]:
     images = to_itk(fixed.hu, fixed.grid), to_itk(moving.hu, moving.grid)
     affine = sitk.AffineTransform(3)
     try:
-        _linear_method(rigid).Execute(*images)
+        rigid_fit = _fit(rigid, images, first_step=4.0)
         affine.SetCenter(rigid.GetCenter())
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
-        _linear_method(affine).Execute(*images)
+        # A scale that runs away never comes back, so that it starts with small steps and must fit better.
+        if _fit(affine, images, first_step=1.0) > rigid_fit:
+            affine.SetMatrix(rigid.GetMatrix())
+            affine.SetTranslation(rigid.GetTranslation())
     except RuntimeError as error:
         raise InputError("The lungs of the two CTs do not overlap; choose a prior CT of the same patient.") from error
     matrix = np.eye(4)
@@ -212,22 +143,28 @@ def _affine(fixed: _Lungs, moving: _Lungs) -> NDArray[np.float64]:
     return LPS_FROM_RAS @ matrix @ LPS_FROM_RAS
 
 
-def _linear_method(transform: sitk.Transform) -> sitk.ImageRegistrationMethod:
+def _fit(transform: sitk.Transform, images: tuple[sitk.Image, sitk.Image], first_step: float) -> float:
+    """Optimise the transform in place; less is a better fit."""
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsCorrelation()
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=4.0, minStep=0.05, numberOfIterations=60, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-7
+        learningRate=first_step,
+        minStep=0.02,
+        numberOfIterations=60,
+        relaxationFactor=0.5,
+        gradientMagnitudeTolerance=1e-7,
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel((4, 2))
     method.SetSmoothingSigmasPerLevel((6.0, 3.0))
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
-    return method
+    method.Execute(*images)
+    return method.GetMetricValue()
 
 
-def _deformation(fixed: _Lungs, laid: _Lungs) -> NDArray[np.float32]:
+def _deformation(fixed: LungImage, laid: LungImage) -> NDArray[np.float32]:
     """Displacement [3, k, j, i] in RAS mm on the fixed grid, from there to the affinely laid current lungs."""
     field = None
     for spacing, iterations, sigma in _DEFORMABLE_LEVELS:
@@ -249,7 +186,7 @@ def _deformation(fixed: _Lungs, laid: _Lungs) -> NDArray[np.float32]:
 
 
 def _checked(
-    fixed: _Lungs, moving: _Lungs, affine: NDArray, displacement: NDArray, sides: tuple[str, ...]
+    fixed: LungImage, moving: LungImage, affine: NDArray, displacement: NDArray, sides: tuple[str, ...]
 ) -> LungRegistration:
     start = np.eye(4)
     start[:3, 3] = moving.centre - fixed.centre
@@ -270,7 +207,7 @@ def _checked(
             f"{correlation:.2f}); choose a prior CT of the same patient that shows the whole lungs."
         )
     folded = float((_jacobian(kji)[own] <= 0).mean())
-    residual = surface_distances(own, other, (_SPACING_MM,) * 3).mean()
+    residual = surface_distances(own, other, (SPACING_MM,) * 3).mean()
     return LungRegistration(affine, displacement, fixed.grid, overlap, before, residual, correlation, folded, sides)
 
 
