@@ -235,9 +235,10 @@ def _dicom_source(node: slicer.vtkMRMLVolumeNode) -> DicomSource | None:
 
 
 def _place_under_study(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = _hierarchy_item(node)
     if volume.modality:
-        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-        hierarchy.SetItemAttribute(_hierarchy_item(node), "DICOM.Modality", volume.modality)
+        hierarchy.SetItemAttribute(item, "DICOM.Modality", volume.modality)
     if volume.source is not None:
         set_dicom_source(node, volume.source)
 
