@@ -86,7 +86,9 @@ def command_lines(arguments: argparse.Namespace, missing: list[str]) -> list[lis
         markers = [] if arguments.all else ["-m", "not slow"]
         coverage = [f"--cov={ROOT / folder}" for folder in ("SegmentationAI", "LungNoduleAI")]
         tests = arguments.pytest or [str(ROOT / "Testing" / "Python")]
-        pytest = ["-m", "pytest", f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", *markers, *coverage]
+        # A file's tests share what they made; more processes than this would fill a laptop's memory.
+        processes = ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
+        pytest = ["-m", "pytest", f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", *markers, *coverage, *processes]
         return [*lint, [*pytest, "--cov-report=term:skip-covered", *tests]]
     if arguments.command == "bench":
         return [["-m", "benchmarks", "--output", str(arguments.output)]]

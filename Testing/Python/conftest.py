@@ -14,6 +14,11 @@ from host.mrml import MrmlSession, start_mrml
 from SegmentationAILib.labels import LabelMap
 
 ROOT = Path(__file__).resolve().parents[2]
+# Processes beside each other share the cores.
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // _PROCESSES))
+
 MISSING_LIBRARIES = os.environ.get("THORAXAI_MISSING_LIBRARIES", "")
 
 if not MISSING_LIBRARIES:
