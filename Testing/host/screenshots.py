@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -21,6 +22,8 @@ from SegmentationAILib.volume import Volume
 ROOT = Path(__file__).resolve().parents[2]
 PANEL_WIDTH = 380
 VIEW_SIZE = 400
+# The largest nodule of the demo CT.
+TUMOUR_RAS = (-72.5, -77.2, -190.4)
 
 
 @click.command()
@@ -41,9 +44,15 @@ def main(output: Path) -> None:
         frame(views, volume)
         compose(grab(panel), views.image()).save(path)
         panel.close()
-        for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
-            segmentation.SetDisplayVisibility(False)
+        hide_results()
         click.echo(path)
+    path = output / "Radiotherapy.png"
+    panel = contour(host, node)
+    frame(views, volume)
+    views.jump(TUMOUR_RAS)
+    compose(grab(panel), views.image()).save(path)
+    panel.close()
+    click.echo(path)
 
 
 def run(host: boot.Host, name: str):
@@ -60,6 +69,56 @@ def run(host: boot.Host, name: str):
         widget.ui.nodulesTable.selectRow(0)
     host.process_events()
     return panel
+
+
+def contour(host: boot.Host, ct: slicer.vtkMRMLScalarVolumeNode):
+    """The radiotherapy section after a tumour was outlined from one point and margins were derived."""
+    panel = slicer.modules.segmentationai.createNewWidgetRepresentation()
+    widget = panel.self()
+    panel.resize(PANEL_WIDTH, 2 * VIEW_SIZE)
+    panel.show()
+    panel.isEntered = True
+    widget.enter()
+    ui = widget.ui
+    for section in (ui.inputsCollapsibleButton, ui.resultsCollapsibleButton):
+        section.setChecked(False)
+    for section in (ui.radiotherapyCollapsibleButton, ui.tumourCollapsibleButton, ui.ruleCollapsibleButton):
+        section.setChecked(True)
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "tumour")
+    points.AddControlPointWorld(TUMOUR_RAS)
+    points.SetDisplayVisibility(False)
+    ui.inputSelector.setCurrentNode(ct)
+    ui.tumourPointsSelector.setCurrentNode(points)
+    ui.contourTumourButton.click()
+    structures = ui.structuresSelector.currentNode()
+    lungs = next(n for n in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if n.GetName().endswith(" lungs"))
+    for name in ("right lung", "left lung"):
+        structures.GetSegmentation().CopySegmentFromSegmentation(lungs.GetSegmentation(), name)
+    for name, rule in (
+        ("Lungs", '"right lung" + "left lung"'),
+        ("CTVp", "ctv(GTVp, 6, within=Lungs)"),
+        ("PTVp", "expand(CTVp, 5, superior=8, inferior=8)"),
+    ):
+        ui.structureNameEdit.setText(name)
+        ui.ruleEdit.setText(rule)
+        ui.setRuleButton.click()
+    display = structures.GetDisplayNode()
+    display.SetVisibility2DFill(False)
+    display.SetSliceIntersectionThickness(2)
+    for name in ("right lung", "left lung", "Lungs"):
+        display.SetSegmentVisibility(name, name == "Lungs")
+        display.SetSegmentOpacity3D(name, 0.2)
+    display.SetSegmentOpacity3D("PTVp", 0.4)
+    for _ in range(30):
+        host.process_events()
+        time.sleep(0.02)
+    return panel
+
+
+def hide_results() -> None:
+    for kind in ("vtkMRMLSegmentationNode", "vtkMRMLMarkupsFiducialNode"):
+        for node in slicer.util.getNodesByClass(kind):
+            node.SetDisplayVisibility(False)
 
 
 def frame(views: FourUp, volume: Volume) -> None:
