@@ -6,6 +6,7 @@ The prior CT is the current one breathed out, turned and shifted by a smooth fie
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,17 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from LungNoduleAILib.characterization import characterize, nodule_of
+from LungNoduleAILib.followup.comparison import FollowUp
 from LungNoduleAILib.nodule import Nodule
+from SegmentationAILib.files import load
 from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.organs import segment_lungs
 from SegmentationAILib.volume import Grid, Volume
 
 NODULE_HU = 40.0
 _SLAB = 16
+_AROUND_MM = 18.0
+_FROM_WALLS_MM = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,6 +123,41 @@ class Case:
         )
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a follow-up compares with the truth.
+
+    Attributes:
+        right: lesions paired with themselves, or found new or resolved as they are; ``total``: all.
+        doubling_errors: |found / true - 1| of the doubling times of those that changed and were paired.
+    """
+
+    right: int
+    total: int
+    doubling_errors: tuple[float, ...]
+
+
+def outcome(case: Case, follow_up: FollowUp) -> Outcome:
+    pairs = {(pair.current.id, pair.prior.id): pair for pair in follow_up.pairs}
+    new, resolved = ({lone.nodule.id for lone in alone} for alone in (follow_up.new, follow_up.resolved))
+    right, errors = 0, []
+    for lesion, now, then in zip(case.lesions, case.current_of, case.prior_of, strict=True):
+        if now is None or then is None:
+            right += then in resolved if now is None else now in new
+        elif (now, then) in pairs:
+            right += 1
+            if lesion.current_mm != lesion.prior_mm:
+                true = follow_up.days * np.log(2) / (3 * np.log(lesion.current_mm / lesion.prior_mm))
+                errors.append(abs(pairs[now, then].doubling.days / true - 1))
+    return Outcome(right, len(case.lesions), tuple(errors))
+
+
+def lung_ct(data_dir: Path) -> tuple[Volume, LabelMap]:
+    """LIDC-IDRI-0314, 1 mm slices, and its lungs."""
+    volume = load(data_dir / "LIDC-IDRI-0314" / "ct.nii.gz")
+    return volume, segment_lungs(volume, device="cpu")
+
+
 def breathe(volume: Volume, lungs: LabelMap, breath: Breath) -> tuple[Volume, LabelMap]:
     """The CT and its lungs as the prior CT would show them, on a grid that has gone along with the lungs' middle."""
     matrix = volume.grid.ijk_to_ras.copy()
@@ -144,14 +185,16 @@ def planted(volume: Volume, balls: list[tuple[NDArray, float]], noise_hu: float,
     return Volume(np.round(canvas.hu + noise).astype(np.int16), volume.grid, volume.name, "CT")
 
 
-def places(volume: Volume, lungs: LabelMap, count: int, apart_mm: float, clear_mm: float, rng) -> NDArray:
-    """RAS [count, 3] of places in the lungs, clear of walls and large vessels."""
+def places(volume: Volume, lungs: LabelMap, count: int, apart_mm: float, vessels: float, rng) -> NDArray:
+    """RAS [count, 3] of places in the lungs, clear of walls; at most that share of what is around may be dense."""
     step = np.maximum(1, np.round(3.0 / volume.spacing[::-1])).astype(int)
     coarse = tuple(slice(None, None, n) for n in step)
-    air = (volume.array[coarse] < -650) & np.isin(lungs.array[coarse], (1, 2))
-    air = ndimage.binary_closing(air, iterations=1)
-    depth = ndimage.distance_transform_edt(air, sampling=volume.spacing[::-1] * step)
-    candidates = rng.permutation(np.argwhere(depth > clear_mm) * step)
+    inside = np.isin(lungs.array[coarse], (1, 2))
+    dense = (volume.array[coarse] > -600).astype(np.float32)
+    spacing = volume.spacing[::-1] * step
+    depth = ndimage.distance_transform_edt(inside, sampling=spacing)
+    around = ndimage.uniform_filter(dense, np.maximum(3, np.round(_AROUND_MM / spacing)).astype(int))
+    candidates = rng.permutation(np.argwhere((depth > _FROM_WALLS_MM) & (around <= vessels)) * step)
     chosen: list[NDArray] = []
     for point in volume.grid.ras(candidates[:, ::-1]):
         if all(np.linalg.norm(point - other) > apart_mm for other in chosen):
@@ -171,12 +214,13 @@ def follow_up_case(
     depth_mm: float = 16.0,
     apart_mm: float = 26.0,
     noise_hu: float = 12.0,
+    vessels: float = 0.005,
 ) -> Case:
     """A third of the nodules grow, a sixth shrink, a sixth stay, a sixth are new and a sixth went away."""
     rng = np.random.default_rng(seed)
     breath = Breath.of(lungs, seed, depth_mm)
     prior, prior_lungs = breathe(volume, lungs, breath)
-    centres = places(volume, lungs, count, apart_mm, 9.0, rng)
+    centres = places(volume, lungs, count, apart_mm, vessels, rng)
     lesions = []
     for n, centre in enumerate(centres):
         size = rng.uniform(smallest_mm, 14.0)

@@ -29,7 +29,8 @@ def nodule(number: int, centre, diameter: float, lung: str = "right") -> Nodule:
 def shifted_by(shift) -> LungRegistration:
     affine = np.eye(4)
     affine[:3, 3] = shift
-    return LungRegistration(affine, np.zeros((3, *GRID.shape), np.float32), GRID, 1, 1, 0, 1, 0, ("right", "left"))
+    still = np.zeros((3, *GRID.shape), np.float32)
+    return LungRegistration(affine, still, GRID, 1, 1, 0, 1, 0, (1, 1), ("right", "left"))
 
 
 def pairs(current, prior, registration=None) -> list[tuple[int, int]]:
@@ -113,6 +114,7 @@ def test_a_pair_says_how_it_grew():
     [
         (8, 8.2, "doubling in 842 days (95 % interval: doubling in 210 days or more, or no growth); stable"),
         (8, 8.0, "no change of volume; stable"),
+        (8, 8.005, "hardly any change of volume (95 % interval: doubling in 277 days or more, or no growth); stable"),
         (10, 8, "halving in 93 days (95 % interval: it shrinks); decreased"),
     ],
 )

@@ -18,6 +18,8 @@ from LungNoduleAILib.guidelines.growth import (
 from LungNoduleAILib.nodule import Nodule
 
 DAYS_PER_MONTH = 365.25 / 12
+# Ten years: a number of days beyond says nothing.
+_LONGEST_DAYS = 3652
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ def lone_of(nodule: Nodule, place_ras: Sequence[float], covered: bool, *, is_cur
 def _speed(doubling: DoublingTime) -> str:
     if doubling.days is None:
         return "no change of volume"
+    if abs(doubling.days) > _LONGEST_DAYS:
+        return "hardly any change of volume" + _range(doubling)
     if doubling.days < 0:
         return f"halving in {-doubling.days:.0f} days" + _range(doubling)
     return f"doubling in {doubling.days:.0f} days" + _range(doubling)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from LungNoduleAILib.followup.change import Lone, Pair, lone_of, pair_of
 from LungNoduleAILib.followup.growth import THIN_SLICES, Repeatability
 from LungNoduleAILib.followup.matching import match_nodules
-from LungNoduleAILib.followup.registration import LungRegistration, register_lungs
+from LungNoduleAILib.followup.registration import DOUBTFUL_CORRELATION, LungRegistration, register_lungs
 from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.checks import check_ct
 from SegmentationAILib.engine.progress import Progress
@@ -166,6 +166,11 @@ def _warnings(
         found.append(
             f"The slices are {spacings['prior']:.3g} mm apart on the prior and {spacings['current']:.3g} mm on the "
             "current CT; measure both on series with the same slices and kernel."
+        )
+    if registration.correlation < DOUBTFUL_CORRELATION:
+        found.append(
+            f"The lungs of the two CTs resemble each other less than those of one patient do (correlation "
+            f"{registration.correlation:.2f}); check that both are of the same patient."
         )
     if registration.folded_share > _FOLDED_SHARE:
         found.append(
