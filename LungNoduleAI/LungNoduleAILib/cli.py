@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
+from LungNoduleAILib.cli_output import one_line, progress_bar
 from LungNoduleAILib.cli_radiomics import radiomics
 from LungNoduleAILib.cli_radiotherapy import rt
 from LungNoduleAILib.cli_train import train
-from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED
+from LungNoduleAILib.exit_codes import EXIT_FAILED
 from SegmentationAILib import __version__
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
-from SegmentationAILib.errors import InputError
-
-_LABEL_WIDTH = 24
 
 
 @click.group()
@@ -49,13 +45,9 @@ def detect(source: Path, output: Path, device: str, threshold: float | None) -> 
     INPUT is a DICOM folder or a NRRD, NIfTI or MHA file. In labels.nrrd, 1 is the right lung, 2 the
     left lung, 3 the airway and 100 + id a nodule.
     """
-    try:
-        options = {} if threshold is None else {"threshold": threshold}
-        with click.progressbar(length=100, label=f"{'Starting':{_LABEL_WIDTH}}", file=sys.stderr) as bar:
-            count = _detect(source, output, options, device, Progress(_shown_in(bar)))
-    except InputError as problem:
-        click.echo(f"thoraxai: {problem}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
+    options = {} if threshold is None else {"threshold": threshold}
+    with one_line(), progress_bar() as progress:
+        count = _detect(source, output, options, device, progress)
     click.echo(f"{count} {'nodule' if count == 1 else 'nodules'}; nodules.csv and labels.nrrd are in {output}")
 
 
@@ -71,11 +63,8 @@ def evaluate(candidates: Path, references: Path, output: Path, excluded: Path | 
     Both are CSV files with seriesuid, coordX, coordY and coordZ (mm); CANDIDATES with probability,
     REFERENCES with diameter_mm. A scan without marks or nodules counts only where --series lists it.
     """
-    try:
+    with one_line():
         click.echo(_evaluate(candidates, references, output, excluded, series))
-    except InputError as problem:
-        click.echo(f"thoraxai: {problem}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
 
 
 main.add_command(radiomics)
@@ -113,13 +102,3 @@ def _detect(source: Path, output: Path, options: dict[str, float], device: str, 
     write_csv(findings.nodules, output / "nodules.csv")
     progress(1.0, "Done")
     return len(findings.nodules)
-
-
-def _shown_in(bar: Any) -> Callable[[float, str], None]:
-    """A report that moves click's progress bar and names the stage."""
-
-    def report(fraction: float, text: str) -> None:
-        bar.label = f"{text:{_LABEL_WIDTH}}"
-        bar.update(round(100 * fraction) - bar.pos)
-
-    return report

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 import numpy as np
 
-from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
+from LungNoduleAILib.cli_output import one_line
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiomics.settings import Aggregation, Interpolation, RadiomicsSettings
 
@@ -58,7 +58,7 @@ def radiomics(
     INPUT is a DICOM folder or a NRRD, NIfTI or MHA file; LABELS is such a file on the same grid, in
     which each value is a segment. Needs the package MIRP: pip install "thoraxai[radiomics]".
     """
-    try:
+    with one_line():
         if bin_width is None and bin_number is None:
             bin_width = DEFAULT.bin_width
         settings = RadiomicsSettings(
@@ -70,9 +70,6 @@ def radiomics(
             aggregation=aggregation,
         )
         count = _radiomics(source, labels, output, wanted, settings, modality)
-    except InputError as problem:
-        click.echo(f"thoraxai: {problem}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
     click.echo(f"{count} {'segment' if count == 1 else 'segments'}; the table is {output}")
 
 

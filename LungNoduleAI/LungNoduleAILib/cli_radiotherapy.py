@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from LungNoduleAILib.cli_output import one_line, progress_bar
 from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from SegmentationAILib.errors import InputError
 
@@ -21,35 +21,11 @@ if TYPE_CHECKING:
     from SegmentationAILib.volume import Volume
 
 _FILE = click.Path(path_type=Path)
-_LABEL_WIDTH = 32
 
 
 @click.group()
 def rt() -> None:
     """Contour for radiotherapy. For research, not for treatment."""
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """What is wrong with the input in one line on stderr, and an exit code."""
-    try:
-        yield
-    except InputError as problem:
-        click.echo(f"thoraxai: {problem}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    from SegmentationAILib.engine.progress import Progress
-
-    with click.progressbar(length=100, label=f"{'Starting':{_LABEL_WIDTH}}", file=sys.stderr) as bar:
-
-        def report(fraction: float, text: str) -> None:
-            bar.label = f"{text[:_LABEL_WIDTH]:{_LABEL_WIDTH}}"
-            bar.update(round(100 * fraction) - bar.pos)
-
-        yield Progress(report)
 
 
 @rt.command()
@@ -58,7 +34,7 @@ def protocols(folders: tuple[Path, ...]) -> None:
     """List the protocols that 'contour' and 'dvh' take, and what is wrong with those that cannot be used."""
     from SegmentationAILib.radiotherapy.template import list_templates
 
-    with _one_line():
+    with one_line():
         held = list_templates(folders)
         for one in held.templates:
             dose = one.prescription
@@ -94,7 +70,7 @@ def contour(
     OUT/ct. Give the tumour by --mask GTVp FILE (any image on the CT's grid; not 0 is the structure) or by
     --structures. Organs that a built-in method draws are drawn where they are not given.
     """
-    with _one_line(), _bar() as progress:
+    with one_line(), progress_bar() as progress:
         told = _contour(ct, output, _template(protocol), masks, structures, names, rename, device, progress)
     for line in told:
         click.echo(line)
@@ -112,7 +88,7 @@ def dvh(ct: Path, structures: Path, dose: Path, output: Path, protocol: str | No
 
     CT is the series that the structures were drawn on.
     """
-    with _one_line(), _bar() as progress:
+    with one_line(), progress_bar() as progress:
         from SegmentationAILib.files import check_writable, load
         from SegmentationAILib.radiotherapy.dose import read_dose
         from SegmentationAILib.radiotherapy.evaluation import evaluate_dose, write_evaluation
@@ -144,7 +120,7 @@ def dvh(ct: Path, structures: Path, dose: Path, output: Path, protocol: str | No
 @click.option("--tolerance", type=click.FloatRange(0), default=2.0, show_default=True, help="Of the surface Dice, mm.")
 def compare(ct: Path, reference: Path, test: Path, output: Path, tolerance: float) -> None:
     """Compare the structure set OTHER with RTSTRUCT, by name, and write the table OUT, a CSV file."""
-    with _one_line(), _bar() as progress:
+    with one_line(), progress_bar() as progress:
         from SegmentationAILib.files import load
         from SegmentationAILib.radiotherapy.comparison_report import compare_structure_sets, write_comparison
         from SegmentationAILib.radiotherapy.rtstruct_reader import read_rtstruct
@@ -161,7 +137,7 @@ def compare(ct: Path, reference: Path, test: Path, output: Path, tolerance: floa
 @click.argument("structures", metavar="RTSTRUCT", type=_FILE)
 def names(structures: Path) -> None:
     """Check the names in RTSTRUCT against AAPM TG-263 and propose right ones."""
-    with _one_line():
+    with one_line():
         from SegmentationAILib.radiotherapy.nomenclature import check_set
         from SegmentationAILib.radiotherapy.rtstruct_reader import structure_names
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED
+from LungNoduleAILib.cli_output import one_line
+from LungNoduleAILib.exit_codes import EXIT_FAILED
 from SegmentationAILib.errors import InputError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def nodule(data: Path, out: Path, blend: bool, **options: Any) -> None:
     (seriesuid is the case or series; coordX, coordY, coordZ in LPS mm; diameter_mm). patients.csv (case,
     patient) says whose scans they are; without it, the case up to its first '_' does.
     """
-    with _one_line():
+    with _training():
         _check(data, out, options["device"])
         from LungNoduleAILib.detection import network_of
         from LungNoduleAILib.network import HU_RANGE, SPACING_MM
@@ -124,7 +125,7 @@ def organs(data: Path, out: Path, **options: Any) -> None:
     none of the named classes, 255 unknown. patients.csv (case, patient) says whose scans they are;
     without it, the case up to its first '_' does.
     """
-    with _one_line():
+    with _training():
         _check(data, out, options["device"])
         from SegmentationAILib.engine.model_folder import read_model
         from SegmentationAILib.organ_model import network_of
@@ -154,13 +155,11 @@ def organs(data: Path, out: Path, **options: Any) -> None:
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
-    """What went wrong in one line on stderr, and an exit code."""
+def _training() -> Iterator[None]:
+    """``one_line``, and another exit code where training itself failed."""
     try:
-        yield
-    except InputError as problem:
-        click.echo(f"thoraxai: {problem}", err=True)
-        sys.exit(EXIT_BAD_INPUT)
+        with one_line():
+            yield
     except FloatingPointError as problem:
         click.echo(f"thoraxai: training failed, since {problem}; give another --out too", err=True)
         sys.exit(EXIT_FAILED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import slicer
 import vtk
 
@@ -13,7 +14,7 @@ from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.report.table import COLUMNS, rows
 from SegmentationAILib import __version__
-from SegmentationAILib.scene import add_segmentation, place_beside, scene_batch
+from SegmentationAILib.scene import add_segmentation, add_table, place_beside, scene_batch
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Finding
     with scene_batch():
         segmentation = add_segmentation(layers, volume_node, f"{name} findings")
         markups = _add_markups(findings.nodules, volume_node, f"{name} nodules")
-        table = _add_table(findings.nodules, f"{name} nodule table")
+        table = add_table(f"{name} nodule table", _columns(findings.nodules))
         place_beside(markups, volume_node)
         place_beside(table, volume_node)
         _show_outlines(segmentation, findings)
@@ -70,27 +71,15 @@ def _add_markups(
     return node
 
 
-def _add_table(nodules: Sequence[Nodule], name: str) -> slicer.vtkMRMLTableNode:
-    node = slicer.vtkMRMLTableNode()
-    node.SetName(name)
+def _columns(nodules: Sequence[Nodule]) -> list[tuple[str, Sequence]]:
+    """The columns of the nodule table with their values, numbers as arrays."""
     values = rows(nodules)
+    columns = []
     for index, column in enumerate(COLUMNS):
         cells = [row[index] for row in values]
-        array = _column_array(is_text=column.is_text, is_whole=column.name == "id")
-        array.SetName(column.name)
-        for cell in cells:
-            array.InsertNextValue(cell)
-        node.AddColumn(array)
-    node.SetUseColumnTitleAsColumnHeader(True)
-    node.SetLocked(True)
-    slicer.mrmlScene.AddNode(node)
-    return node
-
-
-def _column_array(*, is_text: bool, is_whole: bool) -> vtk.vtkAbstractArray:
-    if is_text:
-        return vtk.vtkStringArray()
-    return vtk.vtkIntArray() if is_whole else vtk.vtkDoubleArray()
+        kind = np.int32 if column.name == "id" else np.float64
+        columns.append((column.name, cells if column.is_text else np.array(cells, dtype=kind)))
+    return columns
 
 
 def _show_outlines(segmentation: slicer.vtkMRMLSegmentationNode, findings: Findings) -> None:

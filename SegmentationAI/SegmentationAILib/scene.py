@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -136,6 +136,25 @@ def mask_from_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: 
     held = whole.crop((extent[4], extent[2], extent[0]), shape)
     voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape) != 0
     return resample(voxels, held, grid, mode="nearest")
+
+
+def add_table(name: str, columns: Iterable[tuple[str, Sequence]]) -> slicer.vtkMRMLTableNode:
+    """A locked table node of named columns: a NumPy array is a column of numbers, anything else one of text."""
+    node = slicer.vtkMRMLTableNode()
+    node.SetName(name)
+    for title, values in columns:
+        if isinstance(values, np.ndarray):
+            array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
+        else:
+            array = vtk.vtkStringArray()
+            for value in values:
+                array.InsertNextValue(str(value))
+        array.SetName(title)
+        node.AddColumn(array)
+    node.SetUseColumnTitleAsColumnHeader(True)
+    node.SetLocked(True)
+    slicer.mrmlScene.AddNode(node)
+    return node
 
 
 def place_beside(node: slicer.vtkMRMLNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:

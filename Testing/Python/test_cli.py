@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from LungNoduleAILib import cli
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from SegmentationAILib import files, phantom, system_check
 from SegmentationAILib.system_check import Line, Status, SystemReport
 
@@ -71,7 +72,7 @@ def test_threshold_keeps_the_surer_nodules_only(run, chest_file, tmp_path):
 
 def test_bad_input_is_one_sentence_and_exit_2(run, tmp_path):
     result = run("detect", tmp_path / "missing.nrrd", tmp_path / "results")
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == EXIT_BAD_INPUT
     assert result.stderr.splitlines()[-1].startswith("thoraxai: ")
     assert "Traceback" not in result.output
     assert not (tmp_path / "results").exists()
@@ -79,7 +80,7 @@ def test_bad_input_is_one_sentence_and_exit_2(run, tmp_path):
 
 def test_unknown_device_is_one_sentence_and_exit_2(run, chest_file, tmp_path):
     result = run("detect", chest_file, tmp_path / "results", "--device", "abacus")
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == EXIT_BAD_INPUT
     assert "abacus" in result.stderr
     assert not (tmp_path / "results").exists()
 
@@ -88,5 +89,5 @@ def test_output_that_is_no_folder_is_refused_before_any_work(run, tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     result = run("detect", tmp_path / "missing.nrrd", file / "results")
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == EXIT_BAD_INPUT
     assert "cannot be written to" in result.stderr

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from phantoms import ChestPhantom, PhantomNodule, chest, slab_grid
 
 from LungNoduleAILib import cli
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from LungNoduleAILib.network import HU_RANGE, SPACING_MM, NoduleNetwork, Widths
 from LungNoduleAILib.training import fine_tuning
 from LungNoduleAILib.training.nodule_patches import SIDE, NodulePatches
@@ -318,7 +319,7 @@ def test_command_fine_tunes_a_model_on_a_folder(train, masked, start, tmp_path):
     assert (tmp_path / "out" / "model.json").read_bytes() == written
 
     other = train(*arguments[:-4], "--seed", 5)
-    assert other.exit_code == cli.EXIT_BAD_INPUT
+    assert other.exit_code == EXIT_BAD_INPUT
     assert "started otherwise (freeze differ)" in other.stderr
 
 
@@ -333,7 +334,7 @@ def test_command_fine_tunes_a_model_on_a_folder(train, masked, start, tmp_path):
 def test_bad_arguments_are_one_sentence_and_exit_2(train, masked, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(masked)
     result = train(*arguments, "--out", tmp_path / "out")
-    assert result.exit_code == cli.EXIT_BAD_INPUT, result.output
+    assert result.exit_code == EXIT_BAD_INPUT, result.output
     assert result.stderr.splitlines()[-1].startswith("thoraxai: ")
     assert said in result.stderr
     assert not (tmp_path / "out").exists()

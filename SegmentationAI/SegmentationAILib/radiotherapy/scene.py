@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk
 
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
@@ -17,6 +16,7 @@ from SegmentationAILib.radiotherapy.structure_set import Origin, Role, RTStructu
 from SegmentationAILib.scene import (
     BINARY_LABELMAP,
     add_segmentation,
+    add_table,
     mask_from_segment,
     place_beside,
     scene_batch,
@@ -146,7 +146,7 @@ def add_dvh(
     """A table of the curves and a plot of them, in the structures' colours, beside the dose."""
     name = f"{dose_node.GetName()} DVH"
     with scene_batch():
-        table = _add_table(
+        table = add_table(
             name, [("Dose (Gy)", curves.dose_gy), *((key, values) for key, values in curves.percent.items())]
         )
         chart = slicer.vtkMRMLPlotChartNode()
@@ -181,37 +181,19 @@ def add_goals(results: Sequence[GoalResult], dose_node: slicer.vtkMRMLScalarVolu
         ("Source", [one.goal.source for one in results]),
     )
     with scene_batch():
-        table = _add_table(f"{dose_node.GetName()} goals", columns)
+        table = add_table(f"{dose_node.GetName()} goals", columns)
         place_beside(table, dose_node)
     return table
 
 
-def add_table(
+def add_comparison(
     name: str, columns: Sequence[tuple[str, Sequence]], beside: slicer.vtkMRMLNode
 ) -> slicer.vtkMRMLTableNode:
-    """A table node of named columns, of numbers or of text, beside a node in the subject hierarchy."""
+    """A table of how two structure sets agree, beside one of them in the subject hierarchy."""
     with scene_batch():
-        table = _add_table(name, columns)
+        table = add_table(name, columns)
         place_beside(table, beside)
     return table
-
-
-def _add_table(name: str, columns: Iterable[tuple[str, Sequence]]) -> slicer.vtkMRMLTableNode:
-    node = slicer.vtkMRMLTableNode()
-    node.SetName(name)
-    for title, values in columns:
-        if isinstance(values, np.ndarray):
-            array = numpy_to_vtk(np.ascontiguousarray(values, dtype=np.float64), deep=True)
-        else:
-            array = vtk.vtkStringArray()
-            for value in values:
-                array.InsertNextValue(str(value))
-        array.SetName(title)
-        node.AddColumn(array)
-    node.SetUseColumnTitleAsColumnHeader(True)
-    node.SetLocked(True)
-    slicer.mrmlScene.AddNode(node)
-    return node
 
 
 def _write(

@@ -310,7 +310,7 @@ def compare(
     progress(0.3, "Comparing")
     comparison = compare_structure_sets(*sets, tolerance_mm)
     columns = [(title, comparison.column(title)) for title in COLUMNS]
-    return scene.add_table(f"{test.GetName()} against {reference.GetName()}", columns, test)
+    return scene.add_comparison(f"{test.GetName()} against {reference.GetName()}", columns, test)
 
 
 def _colour(number: int) -> tuple[float, float, float]:
