@@ -14,6 +14,7 @@ from dicom_writer import Encoding, Identity, write_series
 from geometry import AXIS_ORDERS, oblique_grid
 
 from LungNoduleAILib import cli
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from LungNoduleAILib.analysis import analyze
 from SegmentationAILib import phantom
 from SegmentationAILib.checks import check_ct
@@ -270,7 +271,7 @@ def test_the_command_says_one_sentence_and_writes_nothing(tmp_path, name):
     source = make(inputs)
     before = contents(tmp_path)
     result = CliRunner().invoke(cli.main, ["detect", str(source), str(tmp_path / "out" / "new"), "--device", "cpu"])
-    assert result.exit_code == cli.EXIT_BAD_INPUT, result.output
+    assert result.exit_code == EXIT_BAD_INPUT, result.output
     sentence = result.stderr.splitlines()[-1]
     assert re.search(message, sentence), sentence
     assert is_one_sentence(sentence)
@@ -284,6 +285,6 @@ def test_an_output_folder_that_cannot_be_written_to_is_found_before_reading(tmp_
     truncated(source)
     before = contents(tmp_path)
     result = CliRunner().invoke(cli.main, ["detect", str(source), str(tmp_path / "file" / "results")])
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == EXIT_BAD_INPUT
     assert "cannot be written to; choose another output folder." in result.stderr.splitlines()[-1]
     assert contents(tmp_path) == before

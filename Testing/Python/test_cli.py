@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from LungNoduleAILib import cli
-from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED
 from SegmentationAILib import files, phantom, system_check
 from SegmentationAILib.system_check import Line, Status, SystemReport
 
@@ -39,7 +39,7 @@ def test_doctor_fails_where_something_is_missing(run, monkeypatch):
     page = SystemReport((Line(Status.FAIL, "PyTorch", "not installed", "install it"),))
     monkeypatch.setattr(system_check, "report", lambda: page)
     result = run("doctor")
-    assert result.exit_code == cli.EXIT_FAILED
+    assert result.exit_code == EXIT_FAILED
     assert result.output == page.to_text()
 
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from LungNoduleAILib import cli
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from LungNoduleAILib.evaluation import luna16
 from LungNoduleAILib.evaluation.froc import froc
 from SegmentationAILib.errors import InputError
@@ -155,7 +156,7 @@ def test_command_writes_numbers_table_and_curve(files):
 def test_command_refuses_bad_input_in_one_sentence(files):
     (files / "marks.csv").write_text("")
     result = evaluate(files)
-    assert result.exit_code == cli.EXIT_BAD_INPUT
+    assert result.exit_code == EXIT_BAD_INPUT
     assert result.stderr.startswith("thoraxai: 'marks.csv' is empty")
     assert not (files / "out").exists()
 
