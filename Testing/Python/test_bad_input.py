@@ -14,8 +14,8 @@ from dicom_writer import Encoding, Identity, write_series
 from geometry import AXIS_ORDERS, oblique_grid
 
 from LungNoduleAILib import cli
-from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from LungNoduleAILib.analysis import analyze
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from SegmentationAILib import phantom
 from SegmentationAILib.checks import check_ct
 from SegmentationAILib.errors import InputError

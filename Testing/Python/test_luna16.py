@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from LungNoduleAILib import cli
-from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from LungNoduleAILib.evaluation import luna16
 from LungNoduleAILib.evaluation.froc import froc
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from SegmentationAILib.errors import InputError
 
 MARKS = """seriesuid,coordX,coordY,coordZ,probability
