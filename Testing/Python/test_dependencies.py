@@ -184,7 +184,8 @@ def test_requirements_hold_names_only(tmp_path, line):
 
 
 def test_requirements_of_the_extension_keep_the_rules():
-    assert dependencies.read_requirements(resource("requirements.txt")) == ["jsonschema>=4.18", "psutil>=5.9", "PyYAML>=6.0", "safetensors>=0.4"]
+    wanted = ["jsonschema>=4.18", "psutil>=5.9", "PyYAML>=6.0", "safetensors>=0.4"]
+    assert dependencies.read_requirements(resource("requirements.txt")) == wanted
 
 
 class Spec:
