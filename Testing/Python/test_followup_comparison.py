@@ -124,9 +124,26 @@ def test_where_the_prior_ct_ends_nothing_is_new(case, follow_up):
     assert found.warnings == ("Only the right lung is on both CTs; nodules of the other are not compared.",)
 
 
+def test_a_cut_off_apex_does_not_pull_the_rest(case):
+    """The prior CT ends 60 mm below the top of the lungs."""
+    top = case.prior_lungs.grid.ras(np.argwhere(case.prior_lungs.array)[:, ::-1])[:, 2].max()
+    kept = int(case.prior.grid.ijk([0, 0, top - 60.0])[2])
+    grid = case.prior.grid.crop((0, 0, 0), (kept, *case.prior.shape[1:]))
+    prior = Volume(case.prior.array[:kept], grid, "prior", "CT")
+    lungs = LabelMap(case.prior_lungs.array[:kept], grid, case.prior_lungs.structures)
+    found = register_lungs(case.current, case.current_lungs, prior, lungs)
+    lesions = [x for x in case.lesions if grid.ijk(x.prior_ras)[2] < kept]
+    moved = found.to_current([x.prior_ras for x in lesions])
+    away = np.linalg.norm(moved - [x.current_ras for x in lesions], axis=1)
+    assert 6 <= len(lesions) < len(case.lesions)
+    assert np.median(away) < 3.5
+    assert found.stretch[1] < 1.25
+
+
 def test_a_part_of_the_lungs_does_not_fit(case):
     labels = case.prior_lungs.array.copy()
-    labels[labels.shape[0] // 2 :] = 0
+    below = np.cumsum((labels > 0).sum(axis=(1, 2)))
+    labels[np.searchsorted(below, 0.4 * below[-1]) :] = 0
     with pytest.raises(InputError, match="that shows the whole lungs"):
         register_lungs(case.current, case.current_lungs, case.prior, replace(case.prior_lungs, array=labels))
 

@@ -31,12 +31,14 @@ class LungImage:
     Attributes:
         hu: float32 [k, j, i], HU up to soft tissue's.
         share: float32 [k, j, i] in 0…1, how much of each voxel is lung.
-        grid: isotropic voxels along L, P, S.
+        grid: isotropic voxels along L, P, S, over the lungs and a margin.
+        extent: the CT's own voxels.
     """
 
     hu: NDArray[np.float32]
     share: NDArray[np.float32]
     grid: Grid
+    extent: Grid
 
     @classmethod
     def of(cls, volume: Volume, lungs: LabelMap, sides: tuple[str, ...]) -> LungImage:
@@ -45,7 +47,7 @@ class LungImage:
         grid = _grid_around(mask, lungs.grid)
         share = resample(mask.astype(np.float32), lungs.grid, grid, mode="area")
         hu = resample(volume.array, volume.grid, grid, mode="area", fill=_TISSUE_HU)
-        return cls(share * (np.clip(hu, _AIR_HU, _TISSUE_HU) - _TISSUE_HU) + _TISSUE_HU, share, grid)
+        return cls(share * (np.clip(hu, _AIR_HU, _TISSUE_HU) - _TISSUE_HU) + _TISSUE_HU, share, grid, volume.grid)
 
     @property
     def centre(self) -> NDArray[np.float64]:
@@ -55,13 +57,24 @@ class LungImage:
     def with_density_of(self, other: LungImage) -> LungImage:
         """Scaled so that the middle of the lung has the other's HU and soft tissue stays."""
         middle, goal = (np.median(lungs.hu[lungs.share > 0.95]) - _TISSUE_HU for lungs in (self, other))
-        return LungImage((self.hu - _TISSUE_HU) * np.float32(goal / middle) + _TISSUE_HU, self.share, self.grid)
+        return LungImage(
+            (self.hu - _TISSUE_HU) * np.float32(goal / middle) + _TISSUE_HU, self.share, self.grid, self.extent
+        )
 
     def on(self, grid: Grid, affine: NDArray[np.float64]) -> LungImage:
         """On another grid, whose points the matrix takes here."""
         there = Grid(grid.shape, affine @ grid.ijk_to_ras)
         hu = resample(self.hu, self.grid, there, fill=_TISSUE_HU)
-        return LungImage(hu, resample(self.share, self.grid, there), grid)
+        return LungImage(hu, resample(self.share, self.grid, there), grid, self.extent)
+
+    def within(self, extent: Grid, matrix: NDArray[np.float64]) -> LungImage:
+        """Soft tissue at the points that the 4×4 matrix takes out of the other CT."""
+        k, j, i = np.indices(self.grid.shape)
+        there = Grid(extent.shape, np.linalg.inv(matrix) @ extent.ijk_to_ras)
+        ijk = there.ijk(self.grid.ras(np.stack([i, j, k], axis=-1)))
+        covered = ((ijk >= -0.5) & (ijk <= np.array(extent.shape[::-1]) - 0.5)).all(axis=-1)
+        hu = np.where(covered, self.hu, np.float32(_TISSUE_HU))
+        return LungImage(hu, self.share * covered, self.grid, self.extent)
 
 
 def _sides(lungs: LabelMap) -> dict[int, str]:

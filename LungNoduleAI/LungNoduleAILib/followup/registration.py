@@ -27,6 +27,8 @@ _UPDATE_SIGMA_VOXELS = 1.0
 SMALLEST_OVERLAP = 0.93
 SMALLEST_CORRELATION = 0.7
 DOUBTFUL_CORRELATION = 0.8
+# From full breath in to the end of a quiet breath out the lungs lose about half of their air; beyond, it is a part.
+LARGEST_VOLUME_RATIO = 1.9
 # From full breath in to full breath out the lungs lose about a quarter of their height.
 LARGEST_STRETCH = 1.45
 _INVERSE_ITERATIONS = 40
@@ -114,7 +116,10 @@ def register_lungs(
     moving = LungImage.of(current, current_lungs, sides)
     fixed = fixed.with_density_of(moving)
     progress(0.2, "Turning and scaling the prior lungs")
-    affine = _affine(fixed, moving)
+    rigid = _rigid(fixed, moving)
+    fixed, moving = _in_both(fixed, moving, rigid)
+    _check_volumes(fixed, moving)
+    affine = _affine(fixed, moving, rigid)
     progress(0.4, "Undoing the breath")
     laid = moving.on(fixed.grid, affine)
     displacement = _deformation(fixed, laid)
@@ -124,32 +129,52 @@ def register_lungs(
     return registration
 
 
-def _affine(fixed: LungImage, moving: LungImage) -> NDArray[np.float64]:
-    """4×4, RAS of the prior to RAS of the current CT."""
+def _rigid(fixed: LungImage, moving: LungImage) -> sitk.Euler3DTransform:
+    """LPS of the prior to LPS of the current CT."""
     to_lps = LPS_FROM_RAS[:3, :3]
     rigid = sitk.Euler3DTransform()
     rigid.SetCenter((to_lps @ fixed.centre).tolist())
     rigid.SetTranslation((to_lps @ (moving.centre - fixed.centre)).tolist())
-    images = to_itk(fixed.hu, fixed.grid), to_itk(moving.hu, moving.grid)
+    _fit(rigid, fixed, moving, first_step=4.0)
+    return rigid
+
+
+def _in_both(fixed: LungImage, moving: LungImage, rigid: sitk.Euler3DTransform) -> tuple[LungImage, LungImage]:
+    """The part of the lungs that both CTs cover: what one cuts off must not pull at the other."""
+    there = _ras_matrix(rigid)
+    return fixed.within(moving.extent, there), moving.within(fixed.extent, np.linalg.inv(there))
+
+
+def _check_volumes(fixed: LungImage, moving: LungImage) -> None:
+    then, now = float(fixed.share.sum()), float(moving.share.sum())
+    if max(then, now) > LARGEST_VOLUME_RATIO * min(then, now):
+        ratio = max(then, now) / max(min(then, now), 1e-3)
+        raise InputError(
+            f"The lungs have {ratio:.1f} times the volume on one CT that they have on the other; choose a prior CT of "
+            "the same patient and breath that shows the whole lungs."
+        )
+
+
+def _affine(fixed: LungImage, moving: LungImage, rigid: sitk.Euler3DTransform) -> NDArray[np.float64]:
+    """4×4, RAS of the prior to RAS of the current CT."""
     affine = sitk.AffineTransform(3)
-    try:
-        rigid_fit = _fit(rigid, images, first_step=4.0)
-        affine.SetCenter(rigid.GetCenter())
-        affine.SetMatrix(rigid.GetMatrix())
-        affine.SetTranslation(rigid.GetTranslation())
-        # A scale that runs away never comes back, so that it starts with small steps and must fit better.
-        if _fit(affine, images, first_step=1.0) > rigid_fit:
-            affine.SetMatrix(rigid.GetMatrix())
-            affine.SetTranslation(rigid.GetTranslation())
-    except RuntimeError as error:
-        raise InputError("The lungs of the two CTs do not overlap; choose a prior CT of the same patient.") from error
+    affine.SetCenter(rigid.GetCenter())
+    affine.SetMatrix(rigid.GetMatrix())
+    affine.SetTranslation(rigid.GetTranslation())
+    # A scale that runs away never comes back, so that it starts with small steps and must fit better.
+    fit = _fit(affine, fixed, moving, first_step=1.0)
+    return _ras_matrix(affine if fit < _fit(rigid, fixed, moving, first_step=1.0) else rigid)
+
+
+def _ras_matrix(transform: sitk.Transform) -> NDArray[np.float64]:
+    """4×4 in RAS of a linear transform in LPS."""
     matrix = np.eye(4)
-    matrix[:3, :3] = np.array(affine.GetMatrix()).reshape(3, 3)
-    matrix[:3, 3] = affine.TransformPoint((0.0, 0.0, 0.0))
+    matrix[:3, :3] = np.array(transform.GetMatrix()).reshape(3, 3)
+    matrix[:3, 3] = transform.TransformPoint((0.0, 0.0, 0.0))
     return LPS_FROM_RAS @ matrix @ LPS_FROM_RAS
 
 
-def _fit(transform: sitk.Transform, images: tuple[sitk.Image, sitk.Image], first_step: float) -> float:
+def _fit(transform: sitk.Transform, fixed: LungImage, moving: LungImage, first_step: float) -> float:
     """Optimise the transform in place; less is a better fit."""
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsCorrelation()
@@ -166,7 +191,10 @@ def _fit(transform: sitk.Transform, images: tuple[sitk.Image, sitk.Image], first
     method.SetSmoothingSigmasPerLevel((6.0, 3.0))
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetInitialTransform(transform, inPlace=True)
-    method.Execute(*images)
+    try:
+        method.Execute(to_itk(fixed.hu, fixed.grid), to_itk(moving.hu, moving.grid))
+    except RuntimeError as error:
+        raise InputError("The lungs of the two CTs do not overlap; choose a prior CT of the same patient.") from error
     return method.GetMetricValue()
 
 
