@@ -155,7 +155,7 @@ class Session:
             return True
         if not self._body:
             grid = self.volume.grid.canonical().with_spacing(_BODY_MM)
-            hu = resample(self.volume.array, self.volume.grid, grid, mode="area", fill=-1000.0)
+            hu = resample(self.volume.array, self.volume.grid, grid, mode="nearest", fill=-1000.0)
             self._body[grid] = segment_body(hu, _BODY_MM)
         [(grid, body)] = self._body.items()
         return bool(body[voxel_of(grid, ras)])

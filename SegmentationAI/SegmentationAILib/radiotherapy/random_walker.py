@@ -41,7 +41,7 @@ def random_walker(
     if count == 0:
         return fixed.astype(np.float32)
     number[active] = np.arange(count, dtype=np.int32)
-    diagonal = np.full(count, gamma)
+    diagonal = np.full(count, float(gamma))
     right = gamma * prior[active].astype(np.float64)
     rows, columns, values = [], [], []
     for axis in range(3):

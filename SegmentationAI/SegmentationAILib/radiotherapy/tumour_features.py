@@ -67,8 +67,8 @@ def features(window: Window, lungs: NDArray[np.bool_] | None = None) -> NDArray[
         *(_thickness(inner, away, share * depth, step, depth) for share in _THICKNESSES),
         *(_wall(distance, times * depth, step, depth) for times in _WALL_DEPTHS),
         _beyond_lung(dense if lungs is None else dense & ~lungs, depth, step),
-        np.clip(_path(np.clip(density, 0.02, 1.0), window.centre, step) / depth, 0.0, 6.0),
-        np.clip(_path(1 / (1 + contrast**2) * np.clip(fine, 0.02, 1.0), window.centre, step) / depth, 0.0, 12.0),
+        _path(np.clip(density, 0.02, 1.0), window.centre, step, 6.0 * depth) / depth,
+        _path(1 / (1 + contrast**2) * np.clip(fine, 0.02, 1.0), window.centre, step, 12.0 * depth) / depth,
         np.full_like(density, np.log(depth)),
         np.full_like(density, window.core_hu / 500.0),
         np.clip(contrast, -4.0, 4.0),
@@ -109,11 +109,11 @@ def _beyond_lung(dense: NDArray, depth: float, step: float) -> NDArray:
     return np.clip(signed_distance(closed | ~dense, step) / depth, -3.0, 3.0)
 
 
-def _path(speed: NDArray, start: tuple[int, int, int], step: float) -> NDArray:
-    """Shortest way from a voxel, mm over speed (fast marching: Sethian, PNAS 1996)."""
+def _path(speed: NDArray, start: tuple[int, int, int], step: float, longest: float) -> NDArray:
+    """Shortest way from a voxel, mm over speed, cut at ``longest`` (fast marching: Sethian, PNAS 1996)."""
     image = sitk.GetImageFromArray(speed.astype(np.float32))
     image.SetSpacing((step,) * 3)
     marching = sitk.FastMarchingImageFilter()
     marching.SetTrialPoints([tuple(int(n) for n in start[::-1])])
-    marching.SetStoppingValue(1e6)
-    return sitk.GetArrayFromImage(marching.Execute(image))
+    marching.SetStoppingValue(longest)
+    return np.minimum(sitk.GetArrayFromImage(marching.Execute(image)), longest)

@@ -66,10 +66,10 @@ def built_in() -> VoxelNetwork:
 
 
 @torch.inference_mode()
-def log_odds(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[k, j, i] from [feature, k, j, i]."""
+def log_odds(maps: NDArray[np.float32], network: VoxelNetwork | None = None) -> NDArray[np.float32]:
+    """[k, j, i] from [feature, k, j, i]; by the network that comes with the extension unless another is given."""
     rows = torch.from_numpy(np.ascontiguousarray(maps.reshape(len(maps), -1).T))
-    return built_in()(rows).numpy().reshape(maps.shape[1:])
+    return (network or built_in())(rows).numpy().reshape(maps.shape[1:])
 
 
 def log_odds_of_mask(distance_mm: NDArray[np.float32], window: Window) -> NDArray[np.float32]:

@@ -85,14 +85,14 @@ def _holds_voxel(window: Window, kji: NDArray[np.int_]) -> bool:
 
 def reaches_end(probability: NDArray, window: Window, volume_grid: Grid) -> bool:
     """Whether the tumour goes on beyond the window, inside the volume."""
-    step = window.spacing_mm
+    size = np.array(volume_grid.shape[::-1])
     for axis in range(3):
         for end in (0, -1):
             if (probability.take(end, axis) >= 0.5).any():
                 beyond = np.array(window.centre[::-1], dtype=float)
-                beyond[2 - axis] = -2.0 if end == 0 else probability.shape[axis] + 1.0
+                beyond[2 - axis] = -1.5 if end == 0 else probability.shape[axis] + 0.5
                 ijk = volume_grid.ijk(window.grid.ras(beyond))
-                if np.all(ijk > -0.5 - step) and np.all(ijk < np.array(volume_grid.shape[::-1]) - 0.5):
+                if np.all(ijk > -0.5) and np.all(ijk < size - 0.5):
                     return True
     return False
 
