@@ -28,6 +28,7 @@ from SegmentationAILib.files import load
 from SegmentationAILib.metrics import dice
 from SegmentationAILib.organs import segment_lungs
 from SegmentationAILib.radiotherapy.gtv import Prior, Session, start
+from SegmentationAILib.training.tumour_click import inner_point
 from SegmentationAILib.volume import Volume
 
 CLICKS = 5
@@ -78,24 +79,13 @@ def whole_cts(data: Path) -> Iterator[Case]:
     yield Case("LUNG1-002", "GTV-1", volume, rasterise(pydicom.dcmread(path), "GTV-1", volume.grid))
 
 
-def most_interior(region: NDArray[np.bool_], volume: Volume, rng: np.random.Generator | None = None) -> NDArray:
-    """RAS of the voxel deepest in the region's largest part, or of a random one at least half as deep."""
-    labels, _ = ndimage.label(region)
-    largest = labels == np.bincount(labels[region]).argmax()
-    box = ndimage.find_objects(largest.astype(np.uint8))[0]
-    depth = ndimage.distance_transform_edt(np.pad(largest[box], 1), sampling=volume.spacing[::-1])[1:-1, 1:-1, 1:-1]
-    places = np.argwhere(depth >= (1.0 if rng is None else 0.5) * depth.max())
-    chosen = places[0 if rng is None else int(rng.integers(len(places)))]
-    return volume.grid.ras((chosen + [side.start for side in box])[::-1])
-
-
 def simulate(case: Case, prior: Prior | None, lungs: bool, rng: np.random.Generator | None) -> dict:
     """Dice and seconds after each click, and of a box alone."""
     labels = segment_lungs(case.volume) if lungs else None
     row = {"set": case.set, "name": case.name, "diameter_mm": case.diameter_mm, "touches": case.touches}
     scores, seconds = [], []
     session = start(case.volume, labels, prior)
-    at, add = most_interior(case.mask, case.volume, rng), True
+    at, add = inner_point(case.mask, case.volume, rng), True
     for _ in range(CLICKS):
         began = time.perf_counter()
         try:
@@ -110,7 +100,7 @@ def simulate(case: Case, prior: Prior | None, lungs: bool, rng: np.random.Genera
             scores += scores[-1:] * (CLICKS - len(scores))
             break
         add = _largest(missed) >= _largest(false)
-        at = most_interior(missed if add else false, case.volume)
+        at = inner_point(missed if add else false, case.volume)
     return {**row, "box": _box_dice(case, labels, prior), "dice": scores, "seconds": seconds}
 
 
