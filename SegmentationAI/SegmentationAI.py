@@ -354,11 +354,12 @@ class RadiotherapyLogic:
             (name, role, volumes[name], rule, colour) for name, role, rule, colour in describe_segments(segmentation)
         ]
 
-    def quotedName(self, name: str) -> str:
-        """A structure's name as it is written in a rule."""
-        from SegmentationAILib.radiotherapy.rules import Source
+    def marginRule(self, name: str, margins: dict[str, float]) -> str:
+        """The rule that grows a structure by margins in mm: left, right, anterior, posterior, superior, inferior."""
+        from SegmentationAILib.radiotherapy.margin_recipes import Margins
+        from SegmentationAILib.radiotherapy.rule_writing import expansion
 
-        return str(Source(name))
+        return str(expansion(name, Margins(**margins)))
 
     def checkNames(self, segmentation: vtkMRMLSegmentationNode) -> list[str]:
         """A sentence for each name that does not follow AAPM TG-263, with what it should be."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import qt
 
+from SegmentationAILib.radiotherapy.rules import SIDES
 from SegmentationAILib.widgets.translation import tr
 
-SIDES = ("left", "right", "anterior", "posterior", "superior", "inferior")
 _SIZE = 74
 _ARM = 22
 
@@ -32,17 +32,6 @@ class MarginFields:
     @property
     def margins_mm(self) -> dict[str, float]:
         return {side: field.value for side, field in self._fields.items()}
-
-    def rule(self, source: str) -> str:
-        """``expand(source, …)`` by these margins; "" where all are zero."""
-        margins = self.margins_mm
-        values = set(margins.values())
-        if values == {0.0}:
-            return ""
-        if len(values) == 1:
-            return f"expand({source}, {values.pop():g})"
-        given = ", ".join(f"{side}={value:g}" for side, value in margins.items() if value)
-        return f"expand({source}, {given})"
 
 
 def _axes(label: qt.QLabel) -> qt.QPixmap:

@@ -146,7 +146,7 @@ class RadiotherapySection:
     def _on_margins(self) -> None:
         source = self._ui.marginSourceComboBox.currentText
         if source:
-            self._ui.ruleEdit.setText(self._margins.rule(self._logic.quotedName(source)))
+            self._ui.ruleEdit.setText(self._logic.marginRule(source, self._margins.margins_mm))
 
     def _run(self, work: Callable[[Any, Progress], str | None]) -> None:
         """Do it with the parameters; what it returns is said below the button."""
