@@ -512,7 +512,7 @@ class RadiotherapyLogic:
         from SegmentationAILib.radiotherapy import workflow
 
         slicer.mrmlScene.SaveStateForUndo()
-        workflow.rename(segmentation, volumeNode, old, new)
+        workflow.apply_names(segmentation, volumeNode, {old: new})
 
     def describeRules(self, segmentation: vtkMRMLSegmentationNode, volumeNode: vtkMRMLScalarVolumeNode) -> str:
         """A line for each structure, sources before what is made of them: ``PTVp = expand(CTVp, 5)``."""

@@ -104,11 +104,20 @@ def name_proposals(segmentation: Node) -> dict[str, str]:
 def apply_names(segmentation: Node, volume_node: Node, names: Mapping[str, str]) -> None:
     """Rename structures, in every rule too.
 
+    Args:
+        names: old name -> new name.
+
     Raises:
-        InputError: there is no such structure, or a name is taken.
+        InputError: there is no such structure, or a name is empty or taken; the scene is as it was.
     """
+    before = scene.structure_set_from_node(segmentation, volume_node)
+    after = before
     for old, new in names.items():
-        rename(segmentation, volume_node, old, new)
+        after = graph.rename(after, old, new)
+    for old, new in names.items():
+        scene.rename_segment(segmentation, old, new)
+    kept = tuple(one for one in before if any(one is other for other in after))
+    scene.update_structures(segmentation, volume_node, after, replace(before, structures=kept))
 
 
 def unite_phases(
@@ -199,19 +208,6 @@ def rebuild(
     after = graph.rebuild(before, changed, progress=progress)
     scene.update_structures(segmentation, volume_node, after, before)
     return [one.name for one in after if one is not before[one.name]]
-
-
-def rename(segmentation: Node, volume_node: Node, old: str, new: str) -> None:
-    """Give a structure another name, in every rule too.
-
-    Raises:
-        InputError: there is no such structure, or the name is empty or taken; the scene is as it was.
-    """
-    before = scene.structure_set_from_node(segmentation, volume_node)
-    after = graph.rename(before, old, new)
-    scene.rename_segment(segmentation, old, new)
-    others = replace(before, structures=tuple(one for one in before if one.name.lower() != old.lower()))
-    scene.update_structures(segmentation, volume_node, after, others)
 
 
 def describe(segmentation: Node, volume_node: Node) -> str:
