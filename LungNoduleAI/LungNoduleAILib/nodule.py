@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
+from LungNoduleAILib.character import Character
 from LungNoduleAILib.rating import Ratings
 from SegmentationAILib.volume import Grid
 
@@ -57,6 +58,7 @@ class Nodule:
         score: 0…1, how much the detector believes in it.
         lung: "left" or "right" (the patient's), "" where it is not known.
         ratings: what radiologists would probably have called it; None where it was not rated.
+        character: measured beyond its size; None where it was not.
     """
 
     id: int
@@ -67,6 +69,7 @@ class Nodule:
     mask: NoduleMask
     measurements: Measurements
     ratings: Ratings | None = None
+    character: Character | None = None
 
     @property
     def name(self) -> str:

@@ -20,7 +20,6 @@ from LungNoduleAILib.guidelines.findings import (
     Kind,
     Lobe,
     Shape,
-    of_nodule,
 )
 from LungNoduleAILib.guidelines.growth import lung_rads_behaviour
 from LungNoduleAILib.guidelines.lung_rads import classify, mean_diameter
@@ -28,6 +27,7 @@ from LungNoduleAILib.guidelines.lung_rads_exam import Exam, classify_exam
 from LungNoduleAILib.guidelines.lung_rads_table import ADVICE, RULES, VOLUMES_MM3, Category
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
+from LungNoduleAILib.nodule_finding import of_nodule
 from LungNoduleAILib.rating import RATINGS, Grade, Ratings
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.volume import Grid

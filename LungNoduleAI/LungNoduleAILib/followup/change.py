@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from LungNoduleAILib.followup.growth import DoublingTime, Repeatability, doubling_interval
-from LungNoduleAILib.guidelines.findings import Behaviour, Finding, Kind, of_nodule
+from LungNoduleAILib.guidelines.findings import Behaviour, Finding, Kind
 from LungNoduleAILib.guidelines.growth import (
     is_bts_growth,
     is_bts_subsolid_growth,
@@ -16,6 +16,7 @@ from LungNoduleAILib.guidelines.growth import (
     volume_change,
 )
 from LungNoduleAILib.nodule import Nodule
+from LungNoduleAILib.nodule_finding import kind_of, of_nodule
 
 DAYS_PER_MONTH = 365.25 / 12
 # Ten years: a number of days beyond says nothing.
@@ -94,7 +95,7 @@ def pair_of(
     doubling = doubling_interval(then.volume_mm3, now.volume_mm3, days, repeatability)
     change = volume_change(then.volume_mm3, now.volume_mm3)
     behaviour = lung_rads_behaviour((then.mean_diameter_mm, now.mean_diameter_mm), (0.0, days / DAYS_PER_MONTH))
-    subsolid = current.ratings is not None and Kind(current.ratings.kind) is not Kind.SOLID
+    subsolid = kind_of(current) not in (None, Kind.SOLID)
     grew = is_bts_subsolid_growth(then.long_axis_mm, now.long_axis_mm) if subsolid else is_bts_growth(change)
     sentence = (
         f"Nodule {current.id} (prior {prior.id}): {then.volume_mm3:.0f} to {now.volume_mm3:.0f} mm³ ({change:+.0%}) "

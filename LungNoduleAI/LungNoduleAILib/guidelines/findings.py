@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from LungNoduleAILib.guidelines.limits import check_number
-from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.errors import InputError
 
 
@@ -224,19 +223,6 @@ class Finding:
     def has_benign_pattern(self) -> bool:
         """Calcium in a pattern that guidelines call benign, or fat."""
         return self.fat or self.calcification in BENIGN_CALCIFICATION
-
-
-def of_nodule(nodule: Nodule, nodule_count: int | None = None) -> Finding:
-    """What was measured on a nodule, and its kind where it was rated; the rest is for the reader to say."""
-    measured = nodule.measurements
-    return Finding(
-        id=nodule.id,
-        kind=Kind(nodule.ratings.kind) if nodule.ratings else None,
-        long_axis_mm=measured.long_axis_mm,
-        short_axis_mm=measured.short_axis_mm,
-        volume_mm3=measured.volume_mm3,
-        nodule_count=nodule_count,
-    )
 
 
 def _in_order(small_name: str, small: float | None, large_name: str, large: float | None) -> None:

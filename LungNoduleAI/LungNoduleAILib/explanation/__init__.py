@@ -1,0 +1,1 @@
+"""Why a nodule was marked, why its risk is what it is, and what it resembles."""

@@ -1,0 +1,44 @@
+"""An explanation, apart from what computes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numpy.typing import NDArray
+
+from SegmentationAILib.volume import Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Similar:
+    """A nodule of the training set that resembles the one explained.
+
+    Attributes:
+        name: in the LIDC-IDRI collection.
+        distance: in standardised features, 0 where they are equal.
+        diameter_mm: of the ball with its volume.
+        readers: what the radiologists called it, such as "part-solid, highly suspicious".
+        picture: uint8 [rows, columns], its middle axial section in the lung window.
+    """
+
+    name: str
+    distance: float
+    diameter_mm: float
+    readers: str
+    picture: NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Of one nodule.
+
+    Attributes:
+        influence: float32 [k, j, i], how much the detector's score (its logit) falls where the voxels around are
+            replaced by lung; above 0 where they speak for a nodule, below where they speak against it.
+        grid: of ``influence``, in RAS.
+        similar: the most similar first.
+    """
+
+    influence: NDArray
+    grid: Grid
+    similar: tuple[Similar, ...]
