@@ -86,6 +86,28 @@ def compare(
     _check(current, current_lungs, prior, prior_lungs, days_between)
     registration = register_lungs(current, current_lungs, prior, prior_lungs, progress.part(0.0, _REGISTRATION_END))
     progress(_REGISTRATION_END, "Matching the nodules")
+    found = compare_registered(
+        current, current_nodules, prior, prior_nodules, registration, days_between, repeatability=repeatability
+    )
+    progress(1.0, "Comparison done")
+    return found
+
+
+def compare_registered(
+    current: Volume,
+    current_nodules: Sequence[Nodule],
+    prior: Volume,
+    prior_nodules: Sequence[Nodule],
+    registration: LungRegistration,
+    days_between: float,
+    *,
+    repeatability: Repeatability = THIN_SLICES,
+) -> FollowUp:
+    """``compare`` where the lungs are registered already: quick, so that it can follow every edit of a nodule.
+
+    Args:
+        registration: of these two CTs, as an earlier comparison made it.
+    """
     matches = match_nodules(current_nodules, prior_nodules, registration)
     thin = max(_slice_spacing(current), _slice_spacing(prior)) <= repeatability.largest_spacing_mm + 1e-3
     pairs = tuple(
@@ -100,8 +122,6 @@ def compare(
     )
     new = _alone(current_nodules, {m.current for m in matches}, registration.to_prior, prior, registration, True)
     resolved = _alone(prior_nodules, {m.prior for m in matches}, registration.to_current, current, registration, False)
-    warnings = _warnings(current, prior, registration, repeatability)
-    progress(1.0, "Comparison done")
     return FollowUp(
         days_between,
         registration,
@@ -109,7 +129,7 @@ def compare(
         tuple(one for one in new if one.behaviour),
         tuple(one for one in resolved if one.behaviour),
         tuple(one for one in (*new, *resolved) if not one.behaviour),
-        warnings,
+        _warnings(current, prior, registration, repeatability),
     )
 
 

@@ -12,6 +12,9 @@ from SegmentationAILib.dicom_series import find_series
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.volume import Volume
 
+# Some scanners write that there was none.
+_NO_AGENT = ("none", "no", "without", "native")
+_TAGS = ("PatientID", "SliceThickness", "ContrastBolusAgent")
 # The study may have begun the day before, so the image's own day comes first.
 _DATES = ("AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
 
@@ -23,10 +26,14 @@ class Exam:
     Attributes:
         patient_id: compared, never shown; "" where it is not known.
         date: of the CT, None where it is not known.
+        slice_thickness_mm: None where it is not known.
+        contrast: whether contrast medium was given; None where the header does not say.
     """
 
     patient_id: str = field(default="", repr=False)
     date: date | None = None
+    slice_thickness_mm: float | None = None
+    contrast: bool | None = None
 
 
 def read_exam(folder: str | Path, volume: Volume) -> Exam:
@@ -42,12 +49,17 @@ def read_exam(folder: str | Path, volume: Volume) -> Exam:
     uid = volume.source.series_instance_uid if volume.source else ""
     for series in find_series(Path(folder)):
         if uid and series.uid == uid:
-            header = pydicom.dcmread(
-                series.slices[0].path, stop_before_pixels=True, specific_tags=["PatientID", *_DATES]
-            )
+            header = pydicom.dcmread(series.slices[0].path, stop_before_pixels=True, specific_tags=[*_TAGS, *_DATES])
             found = (_date(str(header.get(keyword, "") or "")) for keyword in _DATES)
             day = next((one for one in found if one is not None), None)
-            return Exam(str(header.get("PatientID", "") or "").strip(), day)
+            thickness = header.get("SliceThickness")
+            agent = str(header.get("ContrastBolusAgent", "") or "").strip().lower()
+            return Exam(
+                str(header.get("PatientID", "") or "").strip(),
+                day,
+                float(thickness) if thickness else None,
+                agent not in _NO_AGENT if agent else None,
+            )
     raise InputError(
         f"The folder '{Path(folder).name}' does not hold the series of the volume '{volume.name}'; choose the folder "
         "that it was loaded from."

@@ -1,0 +1,117 @@
+"""From nodules and what the reader says of them to all that a report tells: the one path of panel and command line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from functools import cache
+
+from LungNoduleAILib.analysis import NODULES
+from LungNoduleAILib.assessment import Assessment, assess, findings_of
+from LungNoduleAILib.ct_quality import warnings_of
+from LungNoduleAILib.explanation.result import Explanation
+from LungNoduleAILib.followup.comparison import FollowUp
+from LungNoduleAILib.followup.exam import Exam
+from LungNoduleAILib.guidelines.answers import Range
+from LungNoduleAILib.guidelines.lung_rads_exam import Exam as LungRadsExam
+from LungNoduleAILib.guidelines.lung_rads_exam import ExamAssessment, classify_exam
+from LungNoduleAILib.reading import Reading
+from LungNoduleAILib.report.content import ReportContent, ReportedNodule
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.resources import model_path
+from SegmentationAILib.volume import Volume
+
+
+def examine(
+    volume: Volume,
+    lungs: LabelMap,
+    reading: Reading,
+    *,
+    follow_up: FollowUp | None = None,
+    prior: Volume | None = None,
+    prior_uids: Mapping[int, str] | None = None,
+    explanations: Mapping[int, Explanation] | None = None,
+    header: Exam | None = None,
+    made_at: datetime | None = None,
+) -> ReportContent:
+    """All that a report tells of a CT; without nodules too.
+
+    Args:
+        volume: CT, HU.
+        lungs: right and left lung and the airway on its grid.
+        reading: nodules, decisions, patient.
+        follow_up: what became of the nodules that were not rejected since a prior CT.
+        prior: that CT.
+        prior_uids: tracking identifiers of the prior CT's nodules by their ids; its pairs keep them.
+        explanations: by the nodules' ids.
+        header: what the CT's DICOM header says.
+        made_at: now, if not given.
+
+    Raises:
+        InputError: a correction is out of range or contradicts another value.
+    """
+    assessments = assessments_of(reading, follow_up)
+    tracked = {}
+    if follow_up and prior_uids:
+        tracked = {pair.current.id: prior_uids.get(pair.prior.id) for pair in follow_up.pairs}
+    nodules = tuple(
+        ReportedNodule(
+            one.nodule,
+            assessments[one.nodule.id],
+            one.decision,
+            tracked.get(one.nodule.id) or one.uid,
+            (explanations or {}).get(one.nodule.id),
+        )
+        for one in reading.entries
+    )
+    return ReportContent(
+        volume=volume,
+        lungs=lungs,
+        nodules=nodules,
+        patient=reading.patient,
+        exam=exam_of(reading, follow_up),
+        task=reading.task,
+        model_hash=model_hash() if reading.task.model == NODULES else "",
+        made_at=made_at or datetime.now(timezone.utc).astimezone(),
+        follow_up=follow_up,
+        prior=prior,
+        warnings=tuple(warnings_of(volume, lungs, reading.kept, header)),
+    )
+
+
+def assessments_of(reading: Reading, follow_up: FollowUp | None = None) -> dict[int, Assessment]:
+    """What guidelines and risk models say of each nodule, by its id.
+
+    A rejected one is assessed as if it were the only one; the others do not count it.
+
+    Raises:
+        InputError: a correction is out of range or contradicts another value.
+    """
+    kept = reading.kept
+    groups = [kept, *((one,) for one in reading.nodules if one not in kept)]
+    return {
+        one.finding.id: one
+        for group in groups
+        for one in assess(group, reading.patient, follow_up, reading.corrections)
+    }
+
+
+def exam_of(reading: Reading, follow_up: FollowUp | None = None) -> ExamAssessment | Range[ExamAssessment]:
+    """Lung-RADS of the whole CT, over the nodules that were not rejected.
+
+    Raises:
+        InputError: as ``assessments_of``.
+    """
+    findings = findings_of(reading.kept, follow_up, reading.corrections)
+    return classify_exam(LungRadsExam(findings, **reading.exam_inputs), reading.patient)
+
+
+@cache
+def model_hash() -> str:
+    """SHA-256 of the built-in detector's weights.
+
+    Raises:
+        InputError: they are missing.
+    """
+    return hashlib.sha256(model_path("nodules").read_bytes()).hexdigest()
