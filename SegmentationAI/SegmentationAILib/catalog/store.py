@@ -1,0 +1,158 @@
+"""The folder of fetched and imported models: for each a folder, with a record of what it is and its files' hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from SegmentationAILib.catalog.entry import Entry
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.resources import resource
+
+VARIABLE = "THORAXAI_MODELS"
+RECORD = "model.json"
+FORMAT = 1
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of an installed model: path below its folder with "/", bytes, SHA-256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A file that the model was made from.
+
+    Attributes:
+        name: of the file or folder.
+        url: "" where it was local.
+        sha256: "" for a folder.
+        checked: the hash that it was compared with, as "algorithm:value"; "" where nobody names one.
+        by: who names it: "publisher", "others", "first use" where it was noted when first fetched, or "".
+    """
+
+    name: str
+    url: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    checked: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What ``model.json`` tells of an installed model.
+
+    Attributes:
+        folder: where it is.
+        ids: of the entries that it serves.
+        licence: id, name, url, commercial and terms that the user agreed to.
+        citation: what to cite in work with it.
+        date: when it landed, ISO 8601, UTC.
+        own: the entry, where the model is the user's and in no catalogue.
+    """
+
+    folder: Path
+    ids: Sequence[str]
+    files: Sequence[Stored]
+    origins: Sequence[Origin]
+    licence: Mapping[str, Any]
+    citation: Sequence[str]
+    date: str
+    own: Mapping[str, Any] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """One hash of all files, by which a result names the model it was made with."""
+        lines = sorted(f"{file.sha256}  {file.path}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def models_folder() -> Path:
+    """Where models are kept: the folder that THORAXAI_MODELS names, else one in the user's cache folder."""
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_cache_path  # comes with pooch  # noqa: PLC0415
+
+    return user_cache_path("ThoraxAI", appauthor=False) / "models"
+
+
+def installed(entry: Entry) -> Path | None:
+    """The folder of a model whose files are all there and of the right size; None where it must be fetched.
+
+    Of a built-in model, the folder of Resources that its files' names start from.
+    """
+    if entry.built_in:
+        found = [resource(file.name) for file in entry.files]
+        return found[0].parents[1] if all(found) else None
+    record = record_of(entry)
+    if record is None:
+        return None
+    whole = all(_size(record.folder / file.path) == file.bytes for file in record.files)
+    return record.folder if whole else None
+
+
+def record_of(entry: Entry) -> Record | None:
+    """The record of an installed model, None where there is none or it cannot be read."""
+    return _read(models_folder() / entry.folder)
+
+
+def records() -> Iterator[Record]:
+    """All installed models, by folder name."""
+    folder = models_folder()
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if record := _read(path):
+                yield record
+
+
+def hash_of(path: Path, algorithm: str, progress: Progress) -> str:
+    """Hexadecimal hash of a file.
+
+    Raises:
+        Cancelled: the user cancelled.
+    """
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    size, done = max(path.stat().st_size, 1), 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            progress(done / size, f"Checking {path.name}")
+    return digest.hexdigest()
+
+
+def _read(folder: Path) -> Record | None:
+    try:
+        held = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if held["format"] > FORMAT:
+            return None
+        return Record(
+            folder=folder,
+            ids=tuple(held["ids"]),
+            files=tuple(Stored(**file) for file in held["files"]),
+            origins=tuple(Origin(**origin) for origin in held["origins"]),
+            licence=held["licence"],
+            citation=tuple(held["citation"]),
+            date=held["date"],
+            own=held.get("own"),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
