@@ -33,7 +33,7 @@ _STUDY = (
     "StudyDescription",
 )
 # Type 2: to be there, if empty.
-_MAY_BE_EMPTY = (
+MAY_BE_EMPTY = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -85,7 +85,7 @@ def new_object(
     for keyword in (*_PATIENT, *_STUDY):
         if keyword in like:
             dataset[keyword] = like[keyword]
-        elif keyword in _MAY_BE_EMPTY:
+        elif keyword in MAY_BE_EMPTY:
             setattr(dataset, keyword, "")
     dataset.Manufacturer = MANUFACTURER
     dataset.ManufacturerModelName = MANUFACTURER

@@ -1,0 +1,240 @@
+"""The report as a DICOM structured report: measurements by TID 1500, a group for each nodule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+from highdicom.sr import (
+    AlgorithmIdentification,
+    Comprehensive3DSR,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    GraphicTypeValues3D,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    ReferencedSegment,
+    SourceSeriesForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+    VolumeSurface,
+    VolumetricROIMeasurementsAndQualitativeEvaluations,
+)
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes as standard
+from pydicom.uid import SegmentationStorage, generate_uid
+
+import SegmentationAILib
+from LungNoduleAILib.guidelines.answers import Range
+from LungNoduleAILib.nodule import NoduleMask
+from LungNoduleAILib.report import dicom_codes as codes
+from LungNoduleAILib.report.content import ReportContent, ReportedNodule
+from LungNoduleAILib.report.dicom_image_library import image_library
+from LungNoduleAILib.report.dicom_measurements import (
+    evaluations,
+    finding_site,
+    lps,
+    lung_rads,
+    measurements,
+    places,
+    sentences,
+)
+from LungNoduleAILib.report.dicom_source import (
+    RESEARCH_USE,
+    SERIAL_NUMBER,
+    SourceImages,
+    algorithm_name,
+    algorithm_parameters,
+    source_images,
+)
+from LungNoduleAILib.review import Verdict
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.files import atomic_write
+from SegmentationAILib.radiotherapy.dicom_objects import MANUFACTURER
+
+_SERIES_NUMBER = 9003
+# The software, whichever copy of it; UUID-derived from its name (PS3.5 B.2).
+_DEVICE_UID = generate_uid(prefix=None, entropy_srcs=[MANUFACTURER])
+
+
+def write_sr(content: ReportContent, source: str | Path, path: str | Path, seg: str | Path | None = None) -> Path:
+    """Write the nodules that the reader did not reject as a DICOM SR (Comprehensive 3D, TID 1500), in one step.
+
+    Each nodule is a group by TID 1411: tracking identifier, its segment, finding site, measurements and evaluations.
+    A group without a region is about the examination; a CT without nodules has that group alone. The report is
+    unverified and preliminary; it is complete once the reader decided on every nodule.
+
+    Args:
+        source: the folder with the CT's DICOM files.
+        path: the file, ``.dcm``.
+        seg: what ``write_seg`` wrote of the same content; without it a nodule's region is the ellipsoid with its
+            mask's centre, principal axes and volume.
+
+    Raises:
+        InputError: the CT is not in the folder, the SEG is not of this report, or the file cannot be written.
+    """
+    path = Path(path)
+    images = source_images(content, source)
+    segments = _read_segments(seg, content, images) if seg is not None and content.kept else None
+    report = MeasurementReport(
+        observation_context=ObservationContext(
+            observer_device_context=ObserverContext(
+                standard.DCM.Device,
+                DeviceObserverIdentifyingAttributes(
+                    uid=_DEVICE_UID,
+                    name=MANUFACTURER,
+                    manufacturer_name=MANUFACTURER,
+                    model_name=algorithm_name(content),
+                    serial_number=SERIAL_NUMBER,
+                ),
+            )
+        ),
+        procedure_reported=codes.CHEST_CT,
+        imaging_measurements=[
+            _examination(content),
+            *(_nodule(one, content, images, segments) for one in content.kept),
+        ],
+        title=standard.DCM.ImagingMeasurementReport,
+    )
+    # After the context and before the measurements, which come last.
+    report[0].ContentSequence.insert(len(report[0].ContentSequence) - 1, image_library(images))
+    decided = all(one.decision.verdict is not Verdict.OPEN for one in content.nodules)
+    dataset = Comprehensive3DSR(
+        evidence=[*images.datasets, *([segments] if segments is not None else [])],
+        content=report[0],
+        series_instance_uid=generate_uid(None),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=generate_uid(None),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        manufacturer_model_name=MANUFACTURER,
+        software_versions=SegmentationAILib.__version__,
+        device_serial_number=SERIAL_NUMBER,
+        is_complete=decided,
+        is_final=False,
+        is_verified=False,
+        series_description="Lung nodules, research use",
+        coding_schemes=[codes.scheme()],
+        specific_character_set="ISO_IR 192",
+        content_date=content.made_at.date(),
+        content_time=content.made_at.time(),
+    )
+    with atomic_write(path) as partial:
+        dataset.save_as(partial)
+    return path
+
+
+def _read_segments(seg: str | Path, content: ReportContent, images: SourceImages) -> Dataset:
+    """The SEG's header.
+
+    Raises:
+        InputError: it is no SEG, of another CT, or lacks a nodule.
+    """
+    dataset = pydicom.dcmread(seg, stop_before_pixels=True)
+    if dataset.SOPClassUID != SegmentationStorage:
+        raise InputError(f"'{Path(seg).name}' is no DICOM SEG; give the one that was written of this report.")
+    series = {str(one.SeriesInstanceUID) for one in dataset.get("ReferencedSeriesSequence", [])}
+    held = {str(one.get("TrackingUID", "")) for one in dataset.SegmentSequence}
+    if images.ct.series.uid not in series or not {one.uid for one in content.kept} <= held:
+        raise InputError(f"'{Path(seg).name}' is not of this report; write the DICOM SEG of the same nodules first.")
+    return dataset
+
+
+def _algorithm(content: ReportContent) -> AlgorithmIdentification:
+    return AlgorithmIdentification(
+        name=algorithm_name(content),
+        version=SegmentationAILib.__version__,
+        parameters=[f"{name}={value}" for name, value in algorithm_parameters(content).items()],
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        manufacturer=MANUFACTURER,
+    )
+
+
+def _examination(content: ReportContent) -> MeasurementsAndQualitativeEvaluations:
+    """How many nodules there are, the category of the CT, and what is to be said of the whole report."""
+    counts = [Measurement(name=codes.NODULE_COUNT, value=len(content.kept), unit=codes.NODULES)]
+    follow_up = content.follow_up
+    if follow_up is not None:
+        counts.append(Measurement(name=codes.RESOLVED_COUNT, value=len(follow_up.resolved), unit=codes.NODULES))
+    exam = content.exam
+    overall = Range(exam.low.overall, exam.high.overall, (), ()) if isinstance(exam, Range) else exam.overall
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(identifier="examination"),
+        algorithm_id=_algorithm(content),
+        finding_sites=[FindingSite(codes.LUNG)],
+        measurements=counts,
+        qualitative_evaluations=[
+            QualitativeEvaluation(name, value) for name, value in lung_rads(overall) if value is not None
+        ],
+    )
+    said = [RESEARCH_USE, *content.warnings]
+    if follow_up is not None:
+        said += [*follow_up.warnings, *(one.sentence for one in (*follow_up.resolved, *follow_up.unseen))]
+    return _with_comments(group, said)
+
+
+def _nodule(
+    one: ReportedNodule, content: ReportContent, images: SourceImages, segments: Dataset | None
+) -> VolumetricROIMeasurementsAndQualitativeEvaluations:
+    frame = images.ct.series.frame_of_reference_uid
+    series = SourceSeriesForSegmentation(images.ct.series.uid)
+    if segments is not None:
+        number = next(int(s.SegmentNumber) for s in segments.SegmentSequence if str(s.get("TrackingUID")) == one.uid)
+        region = {
+            "referenced_segment": ReferencedSegment(
+                segments.SOPClassUID, segments.SOPInstanceUID, number, source_series=series
+            )
+        }
+    else:
+        region = {
+            "referenced_volume_surface": VolumeSurface(
+                GraphicTypeValues3D.ELLIPSOID, ellipsoid_lps(one.nodule.mask), frame, source_series=series
+            )
+        }
+    group = VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=one.uid, identifier=one.nodule.name),
+        finding_type=codes.NODULE,
+        finding_category=codes.ALTERED_STRUCTURE,
+        algorithm_id=_algorithm(content),
+        finding_sites=[finding_site(one)],
+        measurements=measurements(one, content.follow_up),
+        qualitative_evaluations=evaluations(one),
+        **region,
+    )
+    group[0].ContentSequence.extend(places(one, frame))
+    return _with_comments(group, sentences(one, content.follow_up))
+
+
+def _with_comments(group: hd.sr.MeasurementsAndQualitativeEvaluations, texts: Sequence[str]):
+    """TID 1501 and 1411 may be extended: what has no code is a comment in words."""
+    for text in texts:
+        group[0].ContentSequence.append(
+            TextContentItem(name=codes.COMMENT, value=text, relationship_type=hd.sr.RelationshipTypeValues.CONTAINS)
+        )
+    return group
+
+
+def ellipsoid_lps(mask: NoduleMask) -> NDArray[np.float64]:
+    """[6, 3] LPS, mm: both ends of each principal axis of the ellipsoid that has the mask's moments and volume.
+
+    A solid ellipsoid with the semi-axis a has the variance a² / 5 along it; the axes are then scaled to the volume.
+    """
+    kji = np.argwhere(mask.occupancy > 0)
+    weight = mask.occupancy[tuple(kji.T)].astype(np.float64)
+    points = lps(mask.grid.ras(kji[:, ::-1]))
+    centre = np.average(points, axis=0, weights=weight)
+    # A voxel is not a point: its own extent keeps a nodule one voxel thick from being flat.
+    voxel = np.diag([1.0, 1.0, 1.0]) * mask.grid.voxel_volume ** (2 / 3) / 12
+    variance, axes = np.linalg.eigh(np.cov(points.T, aweights=weight, ddof=0) + voxel)
+    semi = np.sqrt(5 * variance)
+    semi *= np.cbrt(weight.sum() * mask.grid.voxel_volume / (4 / 3 * np.pi * semi.prod()))
+    # The longest first, as DICOM asks (PS3.3 C.18.9.1.2).
+    return np.concatenate([[centre - semi[n] * axes[:, n], centre + semi[n] * axes[:, n]] for n in (2, 1, 0)])
