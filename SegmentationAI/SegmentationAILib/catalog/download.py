@@ -87,17 +87,18 @@ class ResumingDownloader:
 
     def _get(self, url: str) -> None:
         """Ask again until all is there."""
-        tries = 0
+        tries, failure = 0, None
         while tries < _TRIES:
             before = self._have()
             try:
                 if self._get_once(url):
                     return
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-                if self._have() <= before and tries == _TRIES - 1:
-                    raise error
+                failure = error
             tries = 0 if self._have() > before else tries + 1
             self._wait(_WAIT * tries)
+        if failure is not None and not self._have():
+            raise failure
         have = megabytes(self._have())
         if not self._validator(url):
             self.discard()

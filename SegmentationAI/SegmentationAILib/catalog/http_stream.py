@@ -14,7 +14,7 @@ from SegmentationAILib.engine.progress import Progress
 # Seconds to connect, and to wait for the next bytes.
 TIMEOUT = (15, 60)
 _TICK = 0.2
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 
 
 @contextmanager
