@@ -18,10 +18,13 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
 )
 
+from LungNoduleAILib.logic import NoduleLogic
+from LungNoduleAILib.node_roles import MARKUPS_ROLE
 from LungNoduleAILib.nodule import nodule_name
 from SegmentationAI import (
     RESULT_ATTRIBUTE,
     RunPanelWidget,
+    dicomFolder,
     installDependencies,
     requirements,
 )
@@ -29,10 +32,6 @@ from SegmentationAILib import dependencies, phantom
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
-
-# Roles under which a findings segmentation refers to the other nodes of its run.
-MARKUPS_ROLE = "ThoraxAI.Markups"
-TABLE_ROLE = "ThoraxAI.Table"
 
 
 class LungNoduleAI(ScriptedLoadableModule):
@@ -137,16 +136,17 @@ class LungNoduleAIWidget(RunPanelWidget):
             self.runControls.say(_("Saved {path}").format(path=path))
 
 
-class LungNoduleAILogic(ScriptedLoadableModuleLogic):
-    """Detection without the panel.
+class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
+    """Nodules without the panel.
 
     Example::
 
         logic = LungNoduleAILogic()
         findings = logic.detect(slicer.util.getNode("LungNodulesCT"))
-        for row in logic.noduleRows(findings):
-            print(row["id"], row["lung"], row["mean_diameter_mm"], row["score"], row["kind"])
-        logic.exportCsv(findings, "nodules.csv")
+        logic.accept(findings, 1)
+        logic.reject(findings, 2)
+        logic.setPatient(findings, age=64, female=True, pack_years=30)
+        logic.report(findings, "report", formats=("csv", "html"))
     """
 
     def getParameterNode(self) -> LungNoduleAIParameterNode:
@@ -161,12 +161,16 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic):
     ) -> vtkMRMLSegmentationNode:
         """Find the nodules of a chest CT and add the findings to the scene in one step.
 
+        Example::
+
+            findings = logic.detect(slicer.util.getNode("LungNodulesCT"), maximumNodules=20)
+
         :param volumeNode: chest CT in HU.
         :param device: torch device name such as "cpu" or "cuda:0", or "auto".
         :param progress: told of each stage; its token cancels the run.
         :param options: ``maximumNodules`` (the surest are kept) and ``threshold`` (lowest score).
         :return: a segment for each lung, the airway and each nodule; it refers to a markups node with
-            the nodules' centres and a table node with their measurements.
+            the nodules' centres, a table node with their measurements and the record of the review.
         :raises InputError: the volume cannot be used, or something must be installed first.
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
@@ -182,21 +186,12 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic):
             raise Cancelled
         slicer.mrmlScene.SaveStateForUndo()
         with scene_batch():
-            nodes = show_findings(volumeNode, findings)
-            nodes.segmentation.SetNodeReferenceID(MARKUPS_ROLE, nodes.markups.GetID())
-            nodes.segmentation.SetNodeReferenceID(TABLE_ROLE, nodes.table.GetID())
-            nodes.segmentation.SetAttribute(RESULT_ATTRIBUTE, "nodules")
-        return nodes.segmentation
+            segmentation = show_findings(volumeNode, findings).segmentation
+            segmentation.SetAttribute(RESULT_ATTRIBUTE, "nodules")
+        return segmentation
 
-    def noduleRows(self, findings: vtkMRMLSegmentationNode) -> list[dict[str, float | str]]:
-        """A dictionary for each nodule, keyed by the columns of ``nodules.csv``."""
-        tableNode = findings.GetNodeReference(TABLE_ROLE)
-        if tableNode is None:
-            return []
-        columns = [tableNode.GetTable().GetColumn(index) for index in range(tableNode.GetNumberOfColumns())]
-        return [
-            {column.GetName(): column.GetValue(row) for column in columns} for row in range(tableNode.GetNumberOfRows())
-        ]
+    def folderOf(self, volumeNode: vtkMRMLScalarVolumeNode) -> str:
+        return dicomFolder(volumeNode)
 
     def jumpTo(self, findings: vtkMRMLSegmentationNode, noduleId: int) -> None:
         """Centre all slice views on a nodule."""
@@ -219,16 +214,6 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic):
             with slicer.util.NodeModify(markups):
                 for index in range(markups.GetNumberOfControlPoints()):
                     markups.SetNthControlPointVisibility(index, markups.GetNthControlPointLabel(index) in names)
-
-    def exportCsv(self, findings: vtkMRMLSegmentationNode, path: str | Path) -> Path:
-        """Write all nodules as a CSV file.
-
-        :raises InputError: the folder cannot be written to.
-        """
-        from LungNoduleAILib.report.table import COLUMNS, write_rows  # reads DICOM and ITK packages
-
-        rows = self.noduleRows(findings)
-        return write_rows([[row[column.name] for column in COLUMNS] for row in rows], path)
 
 
 class LungNoduleAITest(ScriptedLoadableModuleTest):

@@ -445,10 +445,7 @@ class RadiotherapyLogic:
 
     def dicomFolder(self, volumeNode: vtkMRMLScalarVolumeNode) -> str:
         """The folder of a volume's DICOM images by the application's database; "" where that does not know it."""
-        database = getattr(slicer, "dicomDatabase", None)
-        instances = (volumeNode.GetAttribute("DICOM.instanceUIDs") or "").split()
-        path = database.fileForInstance(instances[0]) if database and instances else ""
-        return str(Path(path).parent) if path else ""
+        return dicomFolder(volumeNode)
 
     def applyProtocol(
         self,
@@ -718,6 +715,14 @@ def requirements() -> list[str]:
 def showChart(chart) -> None:
     """Show a plot chart node in the layout."""
     slicer.modules.plots.logic().ShowChartInLayout(chart)
+
+
+def dicomFolder(volumeNode: vtkMRMLScalarVolumeNode) -> str:
+    """The folder of a volume's DICOM images by the application's database; "" where that does not know it."""
+    database = getattr(slicer, "dicomDatabase", None)
+    instances = (volumeNode.GetAttribute("DICOM.instanceUIDs") or "").split()
+    path = database.fileForInstance(instances[0]) if database and instances else ""
+    return str(Path(path).parent) if path else ""
 
 
 def systemReport() -> system_check.SystemReport:

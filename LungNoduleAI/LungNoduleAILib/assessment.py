@@ -33,6 +33,7 @@ def assess(
     patient: Patient,
     follow_up: FollowUp | None = None,
     corrections: Mapping[int, Mapping[str, object]] | None = None,
+    only: int | None = None,
 ) -> tuple[Assessment, ...]:
     """Assess the nodules of one CT.
 
@@ -41,6 +42,7 @@ def assess(
         patient: what is known of the patient.
         follow_up: what became of the nodules since a prior CT.
         corrections: attributes of ``Finding`` that the reader entered, by the nodule's id.
+        only: id of the one nodule that is asked for, among the others.
 
     Returns:
         In the order of the nodules.
@@ -61,6 +63,7 @@ def assess(
             herder.risk(finding, patient),
         )
         for finding, fleischner_says in zip(findings, of_fleischner, strict=True)
+        if only is None or finding.id == only
     )
 
 

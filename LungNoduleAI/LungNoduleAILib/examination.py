@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cache
 
 from LungNoduleAILib.analysis import NODULES
 from LungNoduleAILib.assessment import Assessment, assess, findings_of
 from LungNoduleAILib.ct_quality import warnings_of
+from LungNoduleAILib.explanation.explain import explain
 from LungNoduleAILib.explanation.result import Explanation
 from LungNoduleAILib.followup.comparison import FollowUp
 from LungNoduleAILib.followup.exam import Exam
 from LungNoduleAILib.guidelines.answers import Range
 from LungNoduleAILib.guidelines.lung_rads_exam import Exam as LungRadsExam
 from LungNoduleAILib.guidelines.lung_rads_exam import ExamAssessment, classify_exam
+from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.reading import Reading
 from LungNoduleAILib.report.content import ReportContent, ReportedNodule
+from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.resources import model_path
 from SegmentationAILib.volume import Volume
@@ -80,10 +83,15 @@ def examine(
     )
 
 
-def assessments_of(reading: Reading, follow_up: FollowUp | None = None) -> dict[int, Assessment]:
+def assessments_of(
+    reading: Reading, follow_up: FollowUp | None = None, *, only: int | None = None
+) -> dict[int, Assessment]:
     """What guidelines and risk models say of each nodule, by its id.
 
     A rejected one is assessed as if it were the only one; the others do not count it.
+
+    Args:
+        only: id of the one nodule that is asked for, which is quicker.
 
     Raises:
         InputError: a correction is out of range or contradicts another value.
@@ -93,7 +101,7 @@ def assessments_of(reading: Reading, follow_up: FollowUp | None = None) -> dict[
     return {
         one.finding.id: one
         for group in groups
-        for one in assess(group, reading.patient, follow_up, reading.corrections)
+        for one in assess(group, reading.patient, follow_up, reading.corrections, only)
     }
 
 
@@ -105,6 +113,30 @@ def exam_of(reading: Reading, follow_up: FollowUp | None = None) -> ExamAssessme
     """
     findings = findings_of(reading.kept, follow_up, reading.corrections)
     return classify_exam(LungRadsExam(findings, **reading.exam_inputs), reading.patient)
+
+
+def explanations_of(
+    volume: Volume, lungs: LabelMap, nodules: Sequence[Nodule], device: str, progress: Progress | None = None
+) -> dict[int, Explanation]:
+    """What speaks for each nodule, by its id.
+
+    Args:
+        volume: CT, HU.
+        lungs: right and left lung on its grid.
+        nodules: to explain.
+        device: a torch device's name, or "auto".
+        progress: told of each nodule; its token cancels.
+
+    Raises:
+        Cancelled: the user cancelled.
+    """
+    progress = progress or Progress()
+    return {
+        one.id: explain(
+            volume, lungs, one, device=device, progress=progress.part(n / len(nodules), (n + 1) / len(nodules))
+        )
+        for n, one in enumerate(nodules)
+    }
 
 
 @cache

@@ -1,37 +1,63 @@
-"""Findings -> segmentation, markups and table nodes: the only file of this library that knows the scene."""
+"""Findings, readings and explanations <-> MRML nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import slicer
 import vtk
 
 from LungNoduleAILib.analysis import Findings
+from LungNoduleAILib.explanation.result import Explanation
+from LungNoduleAILib.followup.exam import Exam, date_of
 from LungNoduleAILib.layers import nodule_layers
+from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TABLE_ROLE
 from LungNoduleAILib.nodule import Nodule
+from LungNoduleAILib.reading import Reading, reading_of
+from LungNoduleAILib.record import from_text, to_text
 from LungNoduleAILib.report.table import COLUMNS, rows
 from SegmentationAILib import __version__
-from SegmentationAILib.scene import add_segmentation, add_table, place_beside, scene_batch
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.scene import (
+    add_segmentation,
+    add_table,
+    add_volume,
+    mask_from_segment,
+    place_beside,
+    scene_batch,
+    segment_from_labels,
+    table_columns,
+    volume_from_node,
+)
+from SegmentationAILib.terminology import AIRWAY, LEFT_LUNG, RIGHT_LUNG
+from SegmentationAILib.volume import Grid, Volume
+
+_LUNGS = {1: RIGHT_LUNG, 2: LEFT_LUNG, 3: AIRWAY}
+# Diverging, grey where the influence is 0.
+_INFLUENCE_COLOURS = "vtkMRMLColorTableNodeFileColdToHotRainbow.txt"
+_parsed = lru_cache(maxsize=8)(from_text)
 
 
 @dataclass(frozen=True)
 class FindingsNodes:
-    """The nodes that one run wrote to the scene."""
+    """The nodes that one run wrote to the scene; the segmentation refers to the others."""
 
     segmentation: slicer.vtkMRMLSegmentationNode
     markups: slicer.vtkMRMLMarkupsFiducialNode
     table: slicer.vtkMRMLTableNode
+    record: slicer.vtkMRMLTextNode
 
 
 def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Findings) -> FindingsNodes:
     """Write the findings to the scene in one step.
 
     The segmentation has a segment per lung, the airway and one per nodule; the markups have a point
-    at each nodule's centre; the table has a row for each. All lie beside the volume in the subject
-    hierarchy and follow its parent transform.
+    at each nodule's centre; the table has a row for each; the record holds all that is known, and the
+    reader's decisions. All lie beside the volume in the subject hierarchy and follow its parent transform.
 
     Raises:
         InputError: the volume's parent transform is not linear.
@@ -40,20 +66,192 @@ def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Finding
     layers = [findings.lungs, *nodule_layers(findings.nodules, findings.lungs.grid)]
     with scene_batch():
         segmentation = add_segmentation(layers, volume_node, f"{name} findings")
-        markups = _add_markups(findings.nodules, volume_node, f"{name} nodules")
+        markups = _add_markups(volume_node, f"{name} nodules")
+        _place_points(markups, findings.nodules)
         table = add_table(f"{name} nodule table", _columns(findings.nodules))
-        place_beside(markups, volume_node)
-        place_beside(table, volume_node)
+        record = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{name} findings record")
+        record.SetHideFromEditors(True)
+        record.SetText(to_text(reading_of(findings), findings.lungs.grid))
         _show_outlines(segmentation, findings)
+        for role, node in ((MARKUPS_ROLE, markups), (TABLE_ROLE, table), (RECORD_ROLE, record)):
+            place_beside(node, volume_node)
+            segmentation.SetNodeReferenceID(role, node.GetID())
         for node in (segmentation, markups, table):
             node.SetAttribute("ThoraxAI.Task", findings.task.to_json())
             node.SetAttribute("ThoraxAI.Version", __version__)
-    return FindingsNodes(segmentation, markups, table)
+    return FindingsNodes(segmentation, markups, table, record)
 
 
-def _add_markups(
-    nodules: Sequence[Nodule], volume_node: slicer.vtkMRMLScalarVolumeNode, name: str
-) -> slicer.vtkMRMLMarkupsFiducialNode:
+def nodules_from_scene(segmentation: slicer.vtkMRMLSegmentationNode | None) -> tuple[Nodule, ...]:
+    """The nodules of findings, as they were measured last.
+
+    Raises:
+        InputError: as ``reading_from_scene``.
+    """
+    return reading_from_scene(segmentation).nodules
+
+
+def reading_from_scene(segmentation: slicer.vtkMRMLSegmentationNode | None) -> Reading:
+    """Nodules, decisions and what else the reader entered.
+
+    Raises:
+        InputError: no findings, or their record is missing or damaged.
+    """
+    return _read(segmentation)[0]
+
+
+def write_reading(
+    segmentation: slicer.vtkMRMLSegmentationNode, before: Reading, after: Reading, *, drawn: int | None = None
+) -> None:
+    """Make record, segments, points and table say what the reader decided, in one step.
+
+    Args:
+        before: as ``reading_from_scene`` gave it.
+        after: made from it.
+        drawn: id of a nodule whose segment is as the reader drew it, which is left alone.
+    """
+    _, grid = _read(segmentation)
+    with scene_batch():
+        segmentation.GetNodeReference(RECORD_ROLE).SetText(to_text(after, grid))
+        then = {one.id: one for one in before.nodules}
+        now = {one.id: one for one in after.nodules}
+        for one in then.values():
+            if one.id not in now:
+                segmentation.GetSegmentation().RemoveSegment(one.name)
+        changed = [n for n in now.values() if n.id != drawn and (n.id not in then or then[n.id].mask is not n.mask)]
+        for one in changed:
+            [labels] = nodule_layers([one], grid)
+            write_segment(segmentation, one, labels.array == one.id)
+        if before.nodules != after.nodules:
+            markups, table = (segmentation.GetNodeReference(role) for role in (MARKUPS_ROLE, TABLE_ROLE))
+            if markups is not None:
+                _place_points(markups, after.nodules)
+            if table is not None:
+                _fill_table(table, _columns(after.nodules))
+
+
+def write_segment(segmentation: slicer.vtkMRMLSegmentationNode, nodule: Nodule, inside: np.ndarray) -> None:
+    """Draw a nodule's segment anew, or for the first time.
+
+    Args:
+        inside: bool [k, j, i] on the CT's grid.
+    """
+    [like] = nodule_layers([nodule], _read(segmentation)[1])
+    volume_node = ct_of(segmentation)
+    labels = LabelMap(inside.astype(np.uint8), like.grid, {1: like.structures[nodule.id]})
+    segments = segmentation.GetSegmentation()
+    segments.RemoveSegment(nodule.name)
+    segments.AddSegment(segment_from_labels(labels, 1, volume_node), nodule.name)
+
+
+def drawn_nodule(segmentation: slicer.vtkMRMLSegmentationNode, name: str) -> np.ndarray:
+    """bool [k, j, i]: a nodule's segment on the CT's grid, as the reader left it.
+
+    Raises:
+        InputError: the segment is gone.
+    """
+    if segmentation.GetSegmentation().GetSegment(name) is None:
+        raise InputError(f"The segment '{name}' is gone; undo its removal, or reject the nodule.")
+    return mask_from_segment(segmentation, name, _read(segmentation)[1])
+
+
+def ct_of(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLScalarVolumeNode:
+    """The volume node of the CT that findings were made in.
+
+    Raises:
+        InputError: it left the scene.
+    """
+    node = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+    if node is None:
+        raise InputError("The CT of these findings is not in the scene any more; load it and detect again.")
+    return node
+
+
+def exam_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Exam:
+    """Whose CT it is and of which day, as Slicer keeps it with patient and study in the subject hierarchy."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(volume_node)
+    if not item:
+        return Exam()
+    told = {}
+    for level, name in (("Patient", "DICOM.PatientID"), ("Study", "DICOM.StudyDate")):
+        owner = hierarchy.GetItemAncestorAtLevel(item, level)
+        told[level] = hierarchy.GetItemAttribute(owner, name) if owner else ""
+    return Exam(told["Patient"].strip(), date_of(told["Study"]))
+
+
+def ct_and_lungs(segmentation: slicer.vtkMRMLSegmentationNode) -> tuple[Volume, LabelMap]:
+    """The CT of findings, and its lungs and airway as their segments are.
+
+    Raises:
+        InputError: the CT left the scene or was moved since, or a lung's segment is gone.
+    """
+    volume = volume_from_node(ct_of(segmentation))
+    _, grid = _read(segmentation)
+    if not volume.grid.same_as(grid, tolerance_mm=0.01):
+        raise InputError(
+            f"'{volume.name}' was moved or changed since its nodules were found; take it out of its transform, or "
+            "detect again."
+        )
+    labels = np.zeros(volume.shape, dtype=np.uint8)
+    held = segmentation.GetSegmentation()
+    for value, structure in reversed(_LUNGS.items()):
+        if held.GetSegment(structure.name) is not None:
+            labels[mask_from_segment(segmentation, structure.name, volume.grid)] = value
+    if not labels.any():
+        raise InputError("The segments of the lungs are gone; detect the nodules again.")
+    return volume, LabelMap(labels, volume.grid, _LUNGS)
+
+
+def prior_of(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSegmentationNode | None:
+    """The findings in the prior CT that these were compared with; None where they left the scene."""
+    return segmentation.GetNodeReference(PRIOR_ROLE)
+
+
+def link_prior(segmentation: slicer.vtkMRMLSegmentationNode, prior: slicer.vtkMRMLSegmentationNode) -> None:
+    """Remember which findings these were compared with."""
+    segmentation.SetNodeReferenceID(PRIOR_ROLE, prior.GetID())
+
+
+def add_pairs(
+    columns: Sequence[tuple[str, Sequence]], name: str, segmentation: slicer.vtkMRMLSegmentationNode
+) -> slicer.vtkMRMLTableNode:
+    """A table of what became of each nodule, beside the CT."""
+    with scene_batch():
+        table = add_table(name, columns)
+        place_beside(table, ct_of(segmentation))
+    return table
+
+
+def add_influence(
+    explanation: Explanation, nodule: Nodule, segmentation: slicer.vtkMRMLSegmentationNode
+) -> slicer.vtkMRMLScalarVolumeNode:
+    """A volume of what speaks for a nodule (above 0) and against it, to lay over the CT."""
+    volume_node = ct_of(segmentation)
+    with scene_batch():
+        influence = Volume(explanation.influence, explanation.grid, f"{nodule.name} influence")
+        node = add_volume(influence)
+        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+        place_beside(node, volume_node)
+        most = float(np.abs(explanation.influence).max()) or 1.0
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID(_INFLUENCE_COLOURS)
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(2 * most, 0.0)
+        display.SetInterpolate(True)
+    return node
+
+
+def _read(segmentation: slicer.vtkMRMLSegmentationNode | None) -> tuple[Reading, Grid]:
+    if segmentation is None:
+        raise InputError("No findings are selected; detect nodules first.")
+    record = segmentation.GetNodeReference(RECORD_ROLE)
+    if record is None:
+        raise InputError(f"'{segmentation.GetName()}' holds no record of nodules; detect the nodules again.")
+    return _parsed(record.GetText() or "")
+
+
+def _add_markups(volume_node: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLMarkupsFiducialNode:
     node = slicer.vtkMRMLMarkupsFiducialNode()
     node.SetName(name)
     slicer.mrmlScene.AddNode(node)
@@ -62,13 +260,23 @@ def _add_markups(
     node.GetDisplayNode().SetGlyphScale(0.7)
     node.GetDisplayNode().SetTextScale(2.5)
     node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+    node.SetLocked(True)
+    return node
+
+
+def _place_points(node: slicer.vtkMRMLMarkupsFiducialNode, nodules: Sequence[Nodule]) -> None:
+    node.RemoveAllControlPoints()
     for nodule in nodules:
         index = node.AddControlPointWorld(vtk.vtkVector3d(*nodule.centre_ras), nodule.name)
         node.SetNthControlPointDescription(
             index, f"mean diameter {nodule.measurements.mean_diameter_mm:.1f} mm, score {nodule.score:.2f}"
         )
-    node.SetLocked(True)
-    return node
+
+
+def _fill_table(table: slicer.vtkMRMLTableNode, columns: Sequence[tuple[str, Sequence]]) -> None:
+    table.RemoveAllColumns()
+    for column in table_columns(columns):
+        table.AddColumn(column)
 
 
 def _columns(nodules: Sequence[Nodule]) -> list[tuple[str, Sequence]]:

@@ -142,6 +142,17 @@ def add_table(name: str, columns: Iterable[tuple[str, Sequence]]) -> slicer.vtkM
     """A locked table node of named columns: a NumPy array is a column of numbers, anything else one of text."""
     node = slicer.vtkMRMLTableNode()
     node.SetName(name)
+    for column in table_columns(columns):
+        node.AddColumn(column)
+    node.SetUseColumnTitleAsColumnHeader(True)
+    node.SetLocked(True)
+    slicer.mrmlScene.AddNode(node)
+    return node
+
+
+def table_columns(columns: Iterable[tuple[str, Sequence]]) -> list[vtk.vtkAbstractArray]:
+    """Named columns as VTK has them: a NumPy array is one of numbers, anything else one of text."""
+    made = []
     for title, values in columns:
         if isinstance(values, np.ndarray):
             array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
@@ -150,11 +161,8 @@ def add_table(name: str, columns: Iterable[tuple[str, Sequence]]) -> slicer.vtkM
             for value in values:
                 array.InsertNextValue(str(value))
         array.SetName(title)
-        node.AddColumn(array)
-    node.SetUseColumnTitleAsColumnHeader(True)
-    node.SetLocked(True)
-    slicer.mrmlScene.AddNode(node)
-    return node
+        made.append(array)
+    return made
 
 
 def place_beside(node: slicer.vtkMRMLNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:

@@ -50,7 +50,7 @@ def read_exam(folder: str | Path, volume: Volume) -> Exam:
     for series in find_series(Path(folder)):
         if uid and series.uid == uid:
             header = pydicom.dcmread(series.slices[0].path, stop_before_pixels=True, specific_tags=[*_TAGS, *_DATES])
-            found = (_date(str(header.get(keyword, "") or "")) for keyword in _DATES)
+            found = (date_of(str(header.get(keyword, "") or "")) for keyword in _DATES)
             day = next((one for one in found if one is not None), None)
             thickness = header.get("SliceThickness")
             agent = str(header.get("ContrastBolusAgent", "") or "").strip().lower()
@@ -85,7 +85,7 @@ def days_between(current: Exam, prior: Exam) -> int:
     return days
 
 
-def _date(text: str) -> date | None:
+def date_of(text: str) -> date | None:
     """A DICOM date, also with the dots of ACR-NEMA; None where it is none."""
     try:
         return datetime.strptime(text.strip().replace(".", "")[:8], "%Y%m%d").date()

@@ -1,0 +1,64 @@
+"""A synthetic chest with nodules of known size in the scene, found without a detector, so that tests are quick."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from LungNoduleAILib.analysis import NODULES, Findings
+from LungNoduleAILib.characterization import characterize, nodule_of
+from LungNoduleAILib.nodule import Nodule
+from LungNoduleAILib.scene import FindingsNodes, show_findings
+from SegmentationAILib import phantom
+from SegmentationAILib.engine.task import Task
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.organs import LUNG_STRUCTURES
+from SegmentationAILib.scene import add_volume
+from SegmentationAILib.volume import Volume
+
+SPHERES = (
+    phantom.Sphere((70.0, 10.0, 0.0), 7.0),
+    phantom.Sphere((-60.0, -20.0, -30.0), 9.0),
+    phantom.Sphere((60.0, -30.0, -50.0), 6.0),
+)
+# The last is in the CT and was not found.
+FOUND = SPHERES[:2]
+MISSED = SPHERES[2]
+
+
+@cache
+def chest_with_findings() -> tuple[Volume, Findings]:
+    """The CT and what was found in it."""
+    volume = phantom.chest(SPHERES)
+    lungs = _lungs(volume)
+    nodules = tuple(_nodule(volume, lungs, n, sphere) for n, sphere in enumerate(FOUND, start=1))
+    return volume, Findings(lungs, nodules, Task(NODULES))
+
+
+def in_scene() -> tuple[object, FindingsNodes]:
+    """The CT's volume node and the findings' nodes in the current scene."""
+    volume, findings = chest_with_findings()
+    node = add_volume(volume)
+    return node, show_findings(node, findings)
+
+
+def _lungs(volume: Volume) -> LabelMap:
+    """What is lung in the phantom: its air inside the body and beside the trachea, and its nodules."""
+    points = volume.grid.ras(np.moveaxis(np.indices(volume.shape)[::-1], 0, -1))
+    r, a = points[..., 0], points[..., 1]
+    inside = (volume.array < -400) & ((r / 145) ** 2 + (a / 105) ** 2 < 1) & (np.abs(r) > 12)
+    for sphere in SPHERES:
+        inside |= ball(volume, sphere.centre, sphere.radius + 2)
+    return LabelMap(np.where(inside, np.where(r > 0, 1, 2), 0).astype(np.uint8), volume.grid, LUNG_STRUCTURES)
+
+
+def ball(volume: Volume, centre: tuple[float, float, float], radius: float) -> np.ndarray:
+    """bool [k, j, i] of a ball on the volume's grid."""
+    points = volume.grid.ras(np.moveaxis(np.indices(volume.shape)[::-1], 0, -1))
+    return np.linalg.norm(points - np.array(centre), axis=-1) <= radius
+
+
+def _nodule(volume: Volume, lungs, number: int, sphere: phantom.Sphere) -> Nodule:
+    mask, _ = characterize(volume, sphere.centre, 2 * sphere.radius, np.isin(lungs.array, (1, 2)))
+    return nodule_of(volume, lungs, mask, number, 2 * sphere.radius, 1.0 - 0.3 * number)
