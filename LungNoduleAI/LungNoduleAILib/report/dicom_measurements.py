@@ -33,7 +33,8 @@ _SAME_LENGTH_MM = 0.05
 def measurements(one: ReportedNodule, follow_up: FollowUp | None) -> list[Measurement]:
     """Sizes, attenuation, score, risks and change of a nodule, those that are known, with UCUM units.
 
-    Sizes are the reader's where there are some, else measured ones.
+    Sizes are the reader's where there are some, else measured ones. What every nodule has comes first, since 3D Slicer
+    heads the columns of its table by the first nodule's.
     """
     measured, finding, character = one.nodule.measurements, one.assessment.finding, one.nodule.character
     volume = finding.volume_mm3 or measured.volume_mm3
@@ -45,9 +46,6 @@ def measurements(one: ReportedNodule, follow_up: FollowUp | None) -> list[Measur
         _measurement(codes.AVERAGE_DIAMETER, mean_mm, codes.MILLIMETRE),
         _measurement(codes.ATTENUATION, measured.mean_hu, codes.HOUNSFIELD, derivation=codes.MEAN),
         _measurement(codes.SCORE, one.nodule.score, codes.RATIO),
-        _measurement(codes.SOLID_VOLUME, finding.solid_volume_mm3, codes.CUBIC_MILLIMETRE),
-        _measurement(codes.SOLID_LONG_AXIS, finding.solid_long_axis_mm, codes.MILLIMETRE),
-        _measurement(codes.SOLID_SHORT_AXIS, finding.solid_short_axis_mm, codes.MILLIMETRE),
         _measurement(codes.MASS, character.mass_mg if character else None, codes.MILLIGRAM),
         *(
             _measurement(name, 100 * risk.probability, codes.PERCENT)
@@ -58,6 +56,9 @@ def measurements(one: ReportedNodule, follow_up: FollowUp | None) -> list[Measur
             )
             if isinstance(risk, Risk)
         ),
+        _measurement(codes.SOLID_VOLUME, finding.solid_volume_mm3, codes.CUBIC_MILLIMETRE),
+        _measurement(codes.SOLID_LONG_AXIS, finding.solid_long_axis_mm, codes.MILLIMETRE),
+        _measurement(codes.SOLID_SHORT_AXIS, finding.solid_short_axis_mm, codes.MILLIMETRE),
     ]
     pair = _pair(one, follow_up)
     if pair is not None:

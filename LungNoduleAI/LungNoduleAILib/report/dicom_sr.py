@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import highdicom as hd
 import numpy as np
 import pydicom
 from highdicom.sr import (
     AlgorithmIdentification,
+    CodeContentItem,
     Comprehensive3DSR,
+    ContainerContentItem,
+    ContentSequence,
     DeviceObserverIdentifyingAttributes,
-    FindingSite,
     GraphicTypeValues3D,
-    Measurement,
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
+    NumContentItem,
     ObservationContext,
     ObserverContext,
-    QualitativeEvaluation,
     ReferencedSegment,
+    RelationshipTypeValues,
     SourceSeriesForSegmentation,
     TextContentItem,
     TrackingIdentifier,
@@ -60,6 +61,7 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import atomic_write
 from SegmentationAILib.radiotherapy.dicom_objects import MANUFACTURER
 
+_CONTAINS = RelationshipTypeValues.CONTAINS
 _SERIES_NUMBER = 9003
 # The software, whichever copy of it; UUID-derived from its name (PS3.5 B.2).
 _DEVICE_UID = generate_uid(prefix=None, entropy_srcs=[MANUFACTURER])
@@ -69,7 +71,7 @@ def write_sr(content: ReportContent, source: str | Path, path: str | Path, seg: 
     """Write the nodules that the reader did not reject as a DICOM SR (Comprehensive 3D, TID 1500), in one step.
 
     Each nodule is a group by TID 1411: tracking identifier, its segment, finding site, measurements and evaluations.
-    A group without a region is about the examination; a CT without nodules has that group alone. The report is
+    "Qualitative Evaluations" are about the examination; a CT without nodules has those alone. The report is
     unverified and preliminary; it is complete once the reader decided on every nodule.
 
     Args:
@@ -84,32 +86,11 @@ def write_sr(content: ReportContent, source: str | Path, path: str | Path, seg: 
     path = Path(path)
     images = source_images(content, source)
     segments = _read_segments(seg, content, images) if seg is not None and content.kept else None
-    report = MeasurementReport(
-        observation_context=ObservationContext(
-            observer_device_context=ObserverContext(
-                standard.DCM.Device,
-                DeviceObserverIdentifyingAttributes(
-                    uid=_DEVICE_UID,
-                    name=MANUFACTURER,
-                    manufacturer_name=MANUFACTURER,
-                    model_name=algorithm_name(content),
-                    serial_number=SERIAL_NUMBER,
-                ),
-            )
-        ),
-        procedure_reported=codes.CHEST_CT,
-        imaging_measurements=[
-            _examination(content),
-            *(_nodule(one, content, images, segments) for one in content.kept),
-        ],
-        title=standard.DCM.ImagingMeasurementReport,
-    )
-    # After the context and before the measurements, which come last.
-    report[0].ContentSequence.insert(len(report[0].ContentSequence) - 1, image_library(images))
+    root = _root(content, images, segments)
     decided = all(one.decision.verdict is not Verdict.OPEN for one in content.nodules)
     dataset = Comprehensive3DSR(
         evidence=[*images.datasets, *([segments] if segments is not None else [])],
-        content=report[0],
+        content=root,
         series_instance_uid=generate_uid(None),
         series_number=_SERIES_NUMBER,
         sop_instance_uid=generate_uid(None),
@@ -130,6 +111,31 @@ def write_sr(content: ReportContent, source: str | Path, path: str | Path, seg: 
     with atomic_write(path) as partial:
         dataset.save_as(partial)
     return path
+
+
+def _root(content: ReportContent, images: SourceImages, segments: Dataset | None) -> ContainerContentItem:
+    """By TID 1500: context, images, a group for each nodule, and what is said of the examination."""
+    device = DeviceObserverIdentifyingAttributes(
+        uid=_DEVICE_UID,
+        name=MANUFACTURER,
+        manufacturer_name=MANUFACTURER,
+        model_name=algorithm_name(content),
+        serial_number=SERIAL_NUMBER,
+    )
+    groups = [_nodule(one, content, images, segments) for one in content.kept]
+    root = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=ObserverContext(standard.DCM.Device, device)),
+        procedure_reported=codes.CHEST_CT,
+        # highdicom wants a group; without nodules the examination alone is what TID 1500 asks for.
+        imaging_measurements=groups or [MeasurementsAndQualitativeEvaluations(TrackingIdentifier(identifier="none"))],
+        title=standard.DCM.ImagingMeasurementReport,
+    )[0]
+    measured = root.ContentSequence.pop()
+    root.ContentSequence.append(image_library(images))
+    if groups:
+        root.ContentSequence.append(measured)
+    root.ContentSequence.append(_examination(content))
+    return root
 
 
 def _read_segments(seg: str | Path, content: ReportContent, images: SourceImages) -> Dataset:
@@ -158,27 +164,27 @@ def _algorithm(content: ReportContent) -> AlgorithmIdentification:
     )
 
 
-def _examination(content: ReportContent) -> MeasurementsAndQualitativeEvaluations:
-    """How many nodules there are, the category of the CT, and what is to be said of the whole report."""
-    counts = [Measurement(name=codes.NODULE_COUNT, value=len(content.kept), unit=codes.NODULES)]
-    follow_up = content.follow_up
-    if follow_up is not None:
-        counts.append(Measurement(name=codes.RESOLVED_COUNT, value=len(follow_up.resolved), unit=codes.NODULES))
-    exam = content.exam
+def _examination(content: ReportContent) -> ContainerContentItem:
+    """How many nodules there are, the category of the CT, and what is to be said of the whole report.
+
+    Not a measurement group: 3D Slicer takes the nth group for that of the nth segment.
+    """
+    exam, follow_up = content.exam, content.follow_up
     overall = Range(exam.low.overall, exam.high.overall, (), ()) if isinstance(exam, Range) else exam.overall
-    group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(identifier="examination"),
-        algorithm_id=_algorithm(content),
-        finding_sites=[FindingSite(codes.LUNG)],
-        measurements=counts,
-        qualitative_evaluations=[
-            QualitativeEvaluation(name, value) for name, value in lung_rads(overall) if value is not None
-        ],
-    )
+    counts = [(codes.NODULE_COUNT, len(content.kept))]
     said = [RESEARCH_USE, *content.warnings]
     if follow_up is not None:
+        counts.append((codes.RESOLVED_COUNT, len(follow_up.resolved)))
         said += [*follow_up.warnings, *(one.sentence for one in (*follow_up.resolved, *follow_up.unseen))]
-    return _with_comments(group, said)
+    container = ContainerContentItem(name=codes.QUALITATIVE_EVALUATIONS, relationship_type=_CONTAINS)
+    container.ContentSequence = ContentSequence(
+        [
+            *(CodeContentItem(name, value, _CONTAINS) for name, value in lung_rads(overall) if value is not None),
+            *(NumContentItem(name, value, codes.NODULES, relationship_type=_CONTAINS) for name, value in counts),
+            *_comments(said),
+        ]
+    )
+    return container
 
 
 def _nodule(
@@ -210,16 +216,13 @@ def _nodule(
         **region,
     )
     group[0].ContentSequence.extend(places(one, frame))
-    return _with_comments(group, sentences(one, content.follow_up))
-
-
-def _with_comments(group: hd.sr.MeasurementsAndQualitativeEvaluations, texts: Sequence[str]):
-    """TID 1501 and 1411 may be extended: what has no code is a comment in words."""
-    for text in texts:
-        group[0].ContentSequence.append(
-            TextContentItem(name=codes.COMMENT, value=text, relationship_type=hd.sr.RelationshipTypeValues.CONTAINS)
-        )
+    # The template may be extended: what has no code is a comment in words.
+    group[0].ContentSequence.extend(_comments(sentences(one, content.follow_up)))
     return group
+
+
+def _comments(texts: Sequence[str]) -> list[TextContentItem]:
+    return [TextContentItem(name=codes.COMMENT, value=text, relationship_type=_CONTAINS) for text in texts]
 
 
 def ellipsoid_lps(mask: NoduleMask) -> NDArray[np.float64]:
