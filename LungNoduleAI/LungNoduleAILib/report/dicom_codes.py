@@ -9,7 +9,6 @@ them has is in the private scheme ``99THORAXAI``, which every report declares.
 from __future__ import annotations
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
-from highdicom.sr import CodedConcept
 from pydicom.sr.coding import Code
 
 from LungNoduleAILib.guidelines.findings import Behaviour, Calcification, Kind, Lobe
@@ -116,6 +115,19 @@ LOBES: dict[Lobe, tuple[Code, Code | None]] = {
 }
 
 
-def same(one: Code | CodedConcept, other: Code | CodedConcept) -> bool:
-    """Whether two codes are of one concept; its words may differ."""
-    return (one.value, one.scheme_designator.upper()) == (other.value, other.scheme_designator.upper())
+# What other writers call a lung nodule.
+NODULE_FINDINGS = (
+    NODULE,
+    Code("786838002", "SCT", "Pulmonary nodule"),
+    Code("4147007", "SCT", "Mass"),
+    Code("52988006", "SCT", "Lesion"),
+    Code("RID50149", "RADLEX", "pulmonary nodule"),
+    *KINDS.values(),
+)
+DIAMETER = Code("81827009", "SCT", "Diameter")
+LENGTH = Code("410668003", "SCT", "Length")
+
+
+def same(one: Code, other: Code) -> bool:
+    """Whether two codes are of one concept; its words may differ, and SNOMED's former codes (SRT) count."""
+    return one == other or (one.value, one.scheme_designator.upper()) == (other.value, other.scheme_designator.upper())

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from SegmentationAILib.catalog.entry import Entry
-from SegmentationAILib.catalog.store import RECORD, record_of
+from SegmentationAILib.catalog.store import RECORD, record_of, strangers
 from SegmentationAILib.catalog.workshop import discard_partial
 from SegmentationAILib.errors import InputError
 
@@ -28,6 +28,7 @@ def remove(entry: Entry) -> list[Path]:
         if partial:
             return []
         raise InputError(f"'{entry.id}' is not installed; 'thoraxai models list' shows what is.")
+    others = strangers(record.folder)
     paths = [record.folder / file.path for file in record.files]
     try:
         for path in (*paths, record.folder / RECORD):
@@ -41,4 +42,4 @@ def remove(entry: Entry) -> list[Path]:
         # One that holds someone else's file stays.
         with suppress(OSError):
             folder.rmdir()
-    return sorted(path for path in record.folder.rglob("*") if path.is_file())
+    return others

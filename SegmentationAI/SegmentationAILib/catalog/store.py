@@ -132,10 +132,17 @@ def hash_of(path: Path, algorithm: str, progress: Progress) -> str:
     return digest.hexdigest()
 
 
+def strangers(folder: Path) -> list[Path]:
+    """Files in a model's folder that neither fetching nor importing made."""
+    record = _read(folder)
+    ours = {folder / file.path for file in record.files} | {folder / RECORD} if record else set()
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path not in ours)
+
+
 def _read(folder: Path) -> Record | None:
     try:
         held = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        if held["format"] > FORMAT:
+        if held["format"] > FORMAT or not all(_is_inside(file["path"]) for file in held["files"]):
             return None
         return Record(
             folder=folder,
@@ -149,6 +156,11 @@ def _read(folder: Path) -> Record | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _is_inside(path: str) -> bool:
+    """Whether a path of a record stays in the model's folder."""
+    return ".." not in Path(path).parts and not Path(path).is_absolute()
 
 
 def _size(path: Path) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from SegmentationAILib.catalog.entry import Entry
-from SegmentationAILib.catalog.store import FORMAT, RECORD, VARIABLE, Origin, Stored, hash_of, models_folder
+from SegmentationAILib.catalog.store import FORMAT, RECORD, VARIABLE, Origin, Stored, hash_of, models_folder, strangers
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import check_writable
@@ -100,9 +100,10 @@ def land(
     progress: Progress,
     own: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Give the folder that was made its record and its name in one step; what was there before goes.
+    """Give the folder that was made its record and its name in one step; the model that was there before goes.
 
     Raises:
+        InputError: there are files of someone else in the model's folder.
         Cancelled: the user cancelled.
     """
     made = places.made
@@ -127,6 +128,10 @@ def land(
     (made / RECORD).write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     target = models_folder() / entry.folder
     if target.exists():
+        if others := strangers(target):
+            raise InputError(
+                f"'{target}' holds '{others[0].name}', which is not of the model; move it elsewhere first."
+            )
         # A folder cannot be renamed onto another.
         target.rename(places.spare / "replaced")
     made.rename(target)

@@ -1,0 +1,362 @@
+"""Models from this computer: publishers' files, unpacked folders, users' own; hostile zips; verifying and removing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import stat
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_model_fetching import CONTENT, entry_of, left, sha256, zipped
+
+from SegmentationAILib import catalog
+from SegmentationAILib.catalog import archive, store
+from SegmentationAILib.catalog.entry import Entry, ModelFile
+from SegmentationAILib.engine.progress import CancelToken, Progress
+from SegmentationAILib.errors import Cancelled, InputError
+
+NETWORK = "Dataset007_Chest/nnUNetTrainer__nnUNetPlans__3d_fullres"
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def network(labels: object = None, channels: object = None) -> dict[str, bytes]:
+    """The files of one network of nnU-Net."""
+    dataset = {
+        "labels": {"background": 0, "lung_left": 1, "My Lesion": 2} if labels is None else labels,
+        "channel_names": channels or {"0": "CT"},
+    }
+    return {
+        f"{NETWORK}/plans.json": b"{}",
+        f"{NETWORK}/dataset.json": json.dumps(dataset).encode(),
+        f"{NETWORK}/fold_0/checkpoint_final.pth": b"weights",
+    }
+
+
+def bundle(**changes) -> dict[str, bytes]:
+    """The files of one MONAI bundle."""
+    pred = {"format": "segmentation", "channel_def": {"0": "background", "1": "spleen"}} | changes
+    data = {"inputs": {"image": {"num_channels": 1, "modality": "MR"}}, "outputs": {"pred": pred}}
+    return {
+        "spleen/configs/metadata.json": json.dumps({"network_data_format": data}).encode(),
+        "spleen/configs/inference.json": b"{}",
+        "spleen/models/model.pt": b"weights",
+    }
+
+
+def written(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def nnunet_entry(**changes) -> Entry:
+    settings = {"parts": [{"folder": NETWORK, "folds": [0], "labels": {"1": 1}}]}
+    file = ModelFile("Dataset007_Chest.zip", "https://example.org/Dataset007_Chest.zip", no_hash="none", unpack=True)
+    return entry_of(file, kind="nnunet", settings=settings, **changes)
+
+
+def test_publishers_zip_without_a_network(tmp_path, models):
+    content = zipped(network())
+    path = tmp_path / "renamed.zip"
+    path.write_bytes(content)
+    entry = nnunet_entry()
+    entry = replace(entry, files=(replace(entry.files[0], hash=sha256(content), size=len(content)),))
+    folder = catalog.import_local(entry, path)
+    assert catalog.network_folder(folder, NETWORK) == folder / NETWORK
+    assert catalog.installed(entry) == folder
+    record = catalog.record_of(entry)
+    assert record.origins[0].checked == str(sha256(content))
+    assert path.exists()
+
+
+def test_another_zip_is_refused_with_both_hashes(tmp_path, models):
+    right, wrong = zipped(network()), zipped(network(channels={"0": "MR"}))
+    path = tmp_path / "Dataset007_Chest.zip"
+    path.write_bytes(wrong)
+    entry = nnunet_entry()
+    entry = replace(entry, files=(replace(entry.files[0], hash=sha256(right)),))
+    with pytest.raises(InputError, match=r"Dataset007_Chest\.zip") as caught:
+        catalog.import_local(entry, path)
+    assert sha256(right).value in str(caught.value)
+    assert sha256(wrong).value in str(caught.value)
+    assert left(models) == []
+
+
+@pytest.mark.parametrize("inside", ["", "Dataset007_Chest"])
+def test_a_folder_that_was_unpacked_before(tmp_path, models, inside):
+    folder = written(tmp_path / "there", network())
+    catalog.import_local(nnunet_entry(), folder / inside)
+    assert f"net/{NETWORK}/fold_0/checkpoint_final.pth" in left(models)
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [("plans.json", "no nnU-Net network"), ("dataset.json", "labels"), ("fold_0/checkpoint_final.pth", "no weights")],
+)
+def test_a_network_that_is_not_whole_is_refused(tmp_path, models, missing, said):
+    folder = written(tmp_path / "there", network())
+    (folder / NETWORK / missing).unlink()
+    with pytest.raises(InputError, match=said):
+        catalog.import_local(nnunet_entry(), folder)
+    assert left(models) == []
+
+
+def test_several_files_come_in_one_folder(tmp_path, models):
+    contents = {f"{n}.zip": zipped({f"part{n}/x": str(n).encode()}) for n in range(2)}
+    files = [ModelFile(name, hash=sha256(content), unpack=True) for name, content in contents.items()]
+    folder = written(tmp_path / "zips", contents)
+    with pytest.raises(InputError, match="made of 2 files"):
+        catalog.import_local(entry_of(*files), folder / "0.zip")
+    catalog.import_local(entry_of(*files), folder)
+    assert left(models) == ["net/model.json", "net/part0/x", "net/part1/x"]
+
+
+def test_weights_file(tmp_path, models):
+    path = tmp_path / "mine.pth"
+    path.write_bytes(CONTENT)
+    catalog.import_local(entry_of(ModelFile("w.pth", hash=sha256(CONTENT))), path)
+    assert left(models) == ["net/model.json", "net/w.pth"]
+
+
+def test_what_is_no_model_is_refused(tmp_path, models):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.zip").write_text("no zip")
+    with pytest.raises(InputError, match="does not exist"):
+        catalog.import_local(None, tmp_path / "nowhere")
+    with pytest.raises(InputError, match="0 networks of nnU-Net v2"):
+        catalog.import_local(None, tmp_path / "empty")
+    with pytest.raises(InputError, match="it is no zip"):
+        catalog.import_local(None, tmp_path / "text.zip")
+    with pytest.raises(InputError, match="comes with ThoraxAI"):
+        catalog.import_local(catalog.entry("organs"), tmp_path / "empty")
+    assert left(models) == []
+
+
+def test_own_network_is_listed_with_what_is_known_of_its_labels(tmp_path):
+    folder = written(tmp_path / "My Chest Model", network())
+    landed = catalog.import_local(None, folder)
+    entry = catalog.entry(landed.name)
+    assert entry.id == "own-my-chest-model"
+    assert catalog.installed(entry) == landed
+    assert catalog.network_folder(landed, entry.settings["parts"][0]["folder"]).is_dir()
+    assert entry.labels[1] == catalog.load().structures["lung_left"]
+    assert (entry.labels[2].name, entry.labels[2].tg263) == ("My Lesion", "")
+    assert not entry.licence.commercial
+    with pytest.raises(InputError, match="already"):
+        catalog.import_local(None, folder)
+    catalog.remove(entry)
+    with pytest.raises(InputError, match="There is no model"):
+        catalog.entry(landed.name)
+
+
+def test_own_bundle_as_a_zip(tmp_path):
+    path = tmp_path / "spleen.zip"
+    path.write_bytes(zipped(bundle()))
+    entry = catalog.entry(catalog.import_local(None, path).name)
+    assert entry.kind == "monai-bundle"
+    assert entry.input.modality == "MR"
+    assert entry.labels[1].tg263 == "Spleen"
+    assert entry.settings == {"bundle": "spleen", "weights": "spleen/models/model.pt"}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (network(labels={"background": 0}), "names no labels"),
+        (network(labels={"whole": [1, 2]}), "overlapping regions"),
+        (network(labels=["a"]), "no labels of the form"),
+        (network(channels={"0": "CT", "1": "PET"}), "reads 2 images"),
+        (network() | {f"{NETWORK}/dataset.json": b"{"}, "damaged"),
+        (bundle(channel_def={}), "names no labels"),
+        (bundle(format="boxes"), "does not segment"),
+        (bundle() | {"spleen/configs/metadata.json": b"{}"}, "network_data_format"),
+        ({name: content for name, content in bundle().items() if "model.pt" not in name}, "no weights"),
+        (network() | bundle(), "1 networks of nnU-Net v2"),
+    ],
+)
+def test_own_model_that_cannot_be_used_is_refused(tmp_path, models, files, said):
+    with pytest.raises(InputError, match=said):
+        catalog.import_local(None, written(tmp_path / "mine", files))
+    assert left(models) == []
+
+
+def test_cancelled_import_leaves_nothing(tmp_path, models):
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        catalog.import_local(None, written(tmp_path / "mine", network()), progress=Progress(cancel=token))
+    assert left(models) == []
+
+
+def hostile(name: str, mode: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as zipped_up:
+        member = zipfile.ZipInfo(name)
+        member.external_attr = mode << 16
+        zipped_up.writestr(member, b"content")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../evil", "a/../../evil", "/etc/evil", "C:/evil", "C:evil", "..\\evil", "a\\..\\..\\evil", "\\\\host\\evil"],
+)
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, models, name):
+    path = tmp_path / "x.zip"
+    path.write_bytes(hostile(name))
+    with pytest.raises(InputError, match="leads out of its folder"):
+        catalog.import_local(None, path)
+    assert not [path for path in tmp_path.rglob("*evil*") if path.is_file()]
+    assert left(models) == []
+
+
+@given(
+    parts=st.lists(
+        st.sampled_from(["..", ".", "a", "b", "", "C:", "~", "con", "x y", "/", "\\", "../..", "é"]), max_size=6
+    )
+)
+def test_no_name_writes_outside(tmp_path_factory, parts):
+    """Whatever a zip's names are, they are refused or land in the folder."""
+    root = tmp_path_factory.mktemp("zip")
+    path = root / "x.zip"
+    path.write_bytes(hostile("/".join([*parts, "evil"])))
+    inner = root / "outer" / "inner"
+    inner.mkdir(parents=True)
+    try:
+        archive.unpack(path, inner, lambda size: 10 * size, Progress())
+    except InputError:
+        assert not list(root.rglob("evil"))
+    else:
+        assert all(found.is_relative_to(inner) for found in root.rglob("evil"))
+
+
+@pytest.mark.parametrize("mode", [stat.S_IFLNK | 0o777, stat.S_IFIFO, stat.S_IFCHR])
+def test_links_and_devices_are_refused(tmp_path, models, mode):
+    path = tmp_path / "x.zip"
+    path.write_bytes(hostile("link", mode))
+    with pytest.raises(InputError, match="a link or a device"):
+        catalog.import_local(None, path)
+    assert left(models) == []
+
+
+def test_a_bomb_is_refused_before_it_unpacks(tmp_path, models):
+    path = tmp_path / "x.zip"
+    path.write_bytes(zipped({"plans.json": bytes(10**7)}))
+    with pytest.raises(InputError, match=r"unpacks to 10\.0 MB"):
+        catalog.import_local(None, path)
+    assert left(models) == []
+
+
+def test_a_bomb_that_lies_about_its_size_is_stopped(tmp_path):
+    """The size in the zip's directory is changed to 100 bytes; what comes out is counted."""
+    content = zipped({"plans.json": bytes(10**6)})
+    forged = content.replace((10**6).to_bytes(4, "little"), (100).to_bytes(4, "little"))
+    assert forged != content
+    path = tmp_path / "x.zip"
+    path.write_bytes(forged)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="refused"):
+        archive.unpack(path, tmp_path / "out", lambda size: size, Progress())
+    assert sum(file.stat().st_size for file in (tmp_path / "out").rglob("*") if file.is_file()) <= len(forged)
+
+
+def test_damaged_zip_is_refused(tmp_path, models):
+    content = bytearray(zipped(network()))
+    content[60] ^= 0xFF
+    path = tmp_path / "x.zip"
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="refused"):
+        catalog.import_local(None, path)
+    assert left(models) == []
+
+
+def test_names_that_differ_in_nothing_are_refused(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as twice:
+        twice.writestr("same", b"1")
+        with pytest.warns(UserWarning, match="Duplicate"):
+            twice.writestr("same", b"2")
+    with pytest.raises(InputError, match="'same' twice"):
+        archive.unpack(path, tmp_path / "out", lambda size: size, Progress())
+
+
+def test_verify_finds_every_change(tmp_path, models):
+    entry = nnunet_entry()
+    folder = catalog.import_local(entry, written(tmp_path / "there", network()))
+    assert catalog.verify(entry) == []
+    weights = folder / NETWORK / "fold_0/checkpoint_final.pth"
+    weights.write_bytes(b"swapped")
+    (folder / NETWORK / "plans.json").unlink()
+    damages = {damage.path: damage for damage in catalog.verify(entry)}
+    assert set(damages) == {f"{NETWORK}/plans.json", f"{NETWORK}/fold_0/checkpoint_final.pth"}
+    swapped = str(damages[f"{NETWORK}/fold_0/checkpoint_final.pth"])
+    assert hashlib.sha256(b"weights").hexdigest() in swapped
+    assert hashlib.sha256(b"swapped").hexdigest() in swapped
+    assert "is missing" in str(damages[f"{NETWORK}/plans.json"])
+    assert catalog.installed(entry) is None
+
+
+def test_verify_of_what_is_not_there(models):
+    with pytest.raises(InputError, match="is not installed"):
+        catalog.verify(nnunet_entry())
+
+
+def test_remove_leaves_what_others_put_there(tmp_path, models):
+    entry = nnunet_entry()
+    folder = catalog.import_local(entry, written(tmp_path / "there", network()))
+    notes = folder / "Dataset007_Chest" / "my notes.txt"
+    notes.write_text("keep")
+    assert catalog.remove(entry) == [notes]
+    assert left(models) == ["net/Dataset007_Chest/my notes.txt"]
+    with pytest.raises(InputError, match=r"my notes\.txt"):
+        catalog.import_local(entry, tmp_path / "there")
+    assert notes.read_text() == "keep"
+    notes.unlink()
+    catalog.import_local(entry, tmp_path / "there")
+    assert catalog.remove(entry) == []
+    assert not (models / "net").exists()
+    with pytest.raises(InputError, match="is not installed"):
+        catalog.remove(entry)
+
+
+def test_remove_does_not_touch_built_in_models():
+    with pytest.raises(InputError, match="cannot be removed"):
+        catalog.remove(catalog.entry("organs"))
+    assert catalog.installed(catalog.entry("organs")) is not None
+
+
+def test_a_forged_record_deletes_nothing_outside(tmp_path, models):
+    entry = nnunet_entry()
+    folder = catalog.import_local(entry, written(tmp_path / "there", network()))
+    mine = tmp_path / "models" / "mine.txt"
+    mine.write_text("keep")
+    record = folder / store.RECORD
+    held = json.loads(record.read_text())
+    held["files"].append({"path": "../mine.txt", "bytes": 4, "sha256": "0" * 64})
+    record.write_text(json.dumps(held))
+    with pytest.raises(InputError, match="is not installed"):
+        catalog.remove(entry)
+    assert mine.exists()
+
+
+def test_one_hash_names_all_files(tmp_path, models):
+    entry = nnunet_entry()
+    catalog.import_local(entry, written(tmp_path / "there", network()))
+    first = catalog.record_of(entry).sha256
+    catalog.import_local(entry, tmp_path / "there")
+    assert catalog.record_of(entry).sha256 == first
+    catalog.import_local(entry, written(tmp_path / "there", network(channels={"0": "MR"})))
+    assert catalog.record_of(entry).sha256 != first
