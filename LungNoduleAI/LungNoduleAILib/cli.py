@@ -1,4 +1,4 @@
-"""The command ``thoraxai``: nodules of a CT without Slicer, their radiomics, evaluation, training, the system check."""
+"""The command ``thoraxai``: nodules of a CT without Slicer, radiomics, evaluation, models, training, system check."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from LungNoduleAILib.cli_models import models
 from LungNoduleAILib.cli_output import one_line, progress_bar
 from LungNoduleAILib.cli_radiomics import radiomics
 from LungNoduleAILib.cli_radiotherapy import rt
@@ -67,6 +68,7 @@ def evaluate(candidates: Path, references: Path, output: Path, excluded: Path | 
         click.echo(_evaluate(candidates, references, output, excluded, series))
 
 
+main.add_command(models)
 main.add_command(radiomics)
 main.add_command(rt)
 main.add_command(train)
