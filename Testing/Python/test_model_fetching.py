@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 import signal
 import threading
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import filelock
 import pytest
 from model_server import Served, model_server
+from tiny_models import CONTENT, entry_of, left, sha256, weights, zipped
 
 from SegmentationAILib import catalog
 from SegmentationAILib.catalog import download, fetching
-from SegmentationAILib.catalog.entry import Entry, Hash, Licence, ModelFile, ModelInput
+from SegmentationAILib.catalog.entry import Hash, ModelFile
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.errors import Cancelled, InputError
-
-CONTENT = bytes(range(256)) * 4096  # 1 MiB
-LICENCE = Licence("CC-BY-4.0", "Creative Commons", "https://creativecommons.org", True, "With credit.")
 
 
 @pytest.fixture(autouse=True)
@@ -40,49 +36,6 @@ def models(tmp_path, monkeypatch) -> Path:
 def server():
     with model_server() as running:
         yield running
-
-
-def sha256(content: bytes) -> Hash:
-    return Hash("sha256", hashlib.sha256(content).hexdigest())
-
-
-def entry_of(*files: ModelFile, **changes) -> Entry:
-    entry = Entry(
-        id="net",
-        title="A network",
-        task="segmentation",
-        kind="lungmask",
-        version="1",
-        licence=LICENCE,
-        citation=("Somebody 2020",),
-        source="https://example.org",
-        input=ModelInput("CT", None, "HU"),
-        labels={},
-        label_ids={},
-        files=files,
-        folder="net",
-    )
-    return replace(entry, **changes)
-
-
-def weights(server, content: bytes = CONTENT, **changes) -> ModelFile:
-    file = ModelFile("w.pth", server.url + "w.pth", len(content), sha256(content))
-    return replace(file, **changes)
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def left(models: Path) -> list[str]:
-    """All files below the models' folder but the locks, which are empty."""
-    return sorted(
-        path.relative_to(models).as_posix() for path in models.rglob("*") if path.is_file() and path.suffix != ".lock"
-    )
 
 
 def test_a_model_lands_with_its_record(server, models):
@@ -326,6 +279,15 @@ def test_entries_that_share_a_download_are_installed_together(server, models, mo
     catalog.fetch(both[0], accept_licence=True)
     assert catalog.installed(both[1]) == models / "shared"
     assert catalog.record_of(both[1]).ids == ("a", "b")
+
+
+def test_what_a_killed_program_left_is_not_taken_for_the_model(server, models):
+    stale = models / ".work" / "net" / "made" / "stale"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("half a model")
+    server.files["w.pth"] = Served(CONTENT)
+    catalog.fetch(entry_of(weights(server)), accept_licence=True)
+    assert left(models) == ["net/model.json", "net/w.pth"]
 
 
 def test_two_programs_do_not_fetch_one_model_at_once(server, models):

@@ -9,7 +9,7 @@ from SegmentationAILib.catalog.importing import import_local
 from SegmentationAILib.catalog.integrity import Damage, network_folder, verify
 from SegmentationAILib.catalog.listing import Catalog, entry, load
 from SegmentationAILib.catalog.removing import remove
-from SegmentationAILib.catalog.store import Record, installed, models_folder, record_of, records
+from SegmentationAILib.catalog.store import Record, installed, models_folder, provenance, record_of, records
 
 __all__ = [
     "Catalog",
@@ -23,6 +23,7 @@ __all__ = [
     "load",
     "models_folder",
     "network_folder",
+    "provenance",
     "record_of",
     "records",
     "remove",

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.errors import InputError
 from SegmentationAILib.resources import resource
 
 VARIABLE = "THORAXAI_MODELS"
@@ -105,6 +106,25 @@ def installed(entry: Entry) -> Path | None:
 def record_of(entry: Entry) -> Record | None:
     """The record of an installed model, None where there is none or it cannot be read."""
     return _read(models_folder() / entry.folder)
+
+
+def provenance(entry: Entry) -> dict[str, Any]:
+    """What a result keeps of the model that it was made with, as JSON can hold it: id, version, SHA-256 (of the
+    weights of a built-in model, else ``Record.sha256``), licence and citation.
+
+    Raises:
+        InputError: the model is not installed.
+    """
+    record = None if entry.built_in else record_of(entry)
+    if record is None and not entry.built_in:
+        raise InputError(f"'{entry.id}' is not installed; fetch it with 'thoraxai models fetch {entry.id}'.")
+    return {
+        "id": entry.id,
+        "version": entry.version,
+        "sha256": record.sha256 if record else next(file.hash.value for file in entry.files if file.hash),
+        "licence": asdict(entry.licence),
+        "citation": list(entry.citation),
+    }
 
 
 def records() -> Iterator[Record]:
