@@ -7,16 +7,18 @@ from pathlib import Path
 from SegmentationAILib.errors import InputError
 
 _LIBRARY = Path(__file__).resolve().parent
-_MODULE = _LIBRARY.parent
 
 
-def resource(relative: str) -> Path | None:
+def resource(relative: str, library: Path = _LIBRARY) -> Path | None:
     """The file or folder of that name in a Resources folder, or None where it was not installed.
 
     An installed extension has one Resources folder, beside the modules' files; a source tree has one
     for each module and one at the root; a Python package has one inside the library.
+
+    Args:
+        library: folder of the module's library; the other module's where it asks for a file of its own.
     """
-    for folder in (_MODULE, _MODULE.parent, _LIBRARY):
+    for folder in (library.parent, library.parent.parent, library):
         path = folder / "Resources" / relative
         if path.exists():
             return path

@@ -74,6 +74,19 @@ def mask_contours(
             yield int(k), ring
 
 
+def isolines(values: NDArray) -> list[Ring]:
+    """Where values in a plane cross one half, by linear interpolation between neighbours.
+
+    Args:
+        values: [j, i]; what lies outside counts as 0.
+
+    Returns:
+        [n, 2] (i, j) of each closed line's points, as ``plane_contours`` gives them.
+    """
+    padded = np.pad(values, 1).astype(np.float64)
+    return [ring - 1.0 for ring in _level_set(padded >= 0.5, padded)[0]]
+
+
 def _occupancy(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     smooth = ndimage.gaussian_filter(mask.astype(np.float64), _SMOOTHING_VOXELS, mode="nearest", truncate=3)
     return np.where(mask, np.maximum(smooth, 0.5 + _OWN_SIDE), np.minimum(smooth, 0.5 - _OWN_SIDE))
