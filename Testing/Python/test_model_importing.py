@@ -157,6 +157,16 @@ def test_own_network_is_listed_with_what_is_known_of_its_labels(tmp_path):
         catalog.entry(landed.name)
 
 
+def test_own_model_with_a_damaged_record_hides_no_other(tmp_path):
+    landed = catalog.import_local(None, written(tmp_path / "mine", network()))
+    held = json.loads((landed / store.RECORD).read_text())
+    del held["own"]["labels"]
+    (landed / store.RECORD).write_text(json.dumps(held))
+    ids = [entry.id for entry in catalog.load()]
+    assert "organs" in ids
+    assert landed.name not in ids
+
+
 def test_own_bundle_as_a_zip(tmp_path):
     path = tmp_path / "spleen.zip"
     path.write_bytes(zipped(bundle()))
@@ -190,9 +200,9 @@ def test_own_model_that_cannot_be_used_is_refused(tmp_path, models, files, said)
 
 def test_cancelled_import_leaves_nothing(tmp_path, models):
     token = CancelToken()
-    token.cancel()
+    progress = Progress(lambda fraction, text: token.cancel() if "checkpoint" in text else None, token)
     with pytest.raises(Cancelled):
-        catalog.import_local(None, written(tmp_path / "mine", network()), progress=Progress(cancel=token))
+        catalog.import_local(None, written(tmp_path / "mine", network()), progress=progress)
     assert left(models) == []
 
 

@@ -18,6 +18,7 @@ from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 
 _MAKING = "own-model-in-the-making"
+_BLOCK = 1 << 20
 
 
 def import_local(
@@ -135,10 +136,16 @@ def _import_own(path: Path, progress: Progress) -> Path:
 
 def _copy(source: Path, target: Path, progress: Progress) -> None:
     """A file or a folder with what is in it; links are followed."""
+    size, done = max(_size(source), 1), 0
 
     def copy(file: str, to: str) -> str:
-        progress(0.0, f"Copying {Path(file).name}")
-        return shutil.copyfile(file, to)
+        nonlocal done
+        with Path(file).open("rb") as reader, Path(to).open("wb") as writer:
+            while block := reader.read(_BLOCK):
+                writer.write(block)
+                done += len(block)
+                progress(done / size, f"Copying {Path(file).name}")
+        return to
 
     try:
         if source.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -51,7 +52,12 @@ def load() -> Catalog:
         InputError: the catalogue is missing from this installation, or of a newer version.
     """
     known = _shipped()
-    own = [parsed_own(record.own, known.structures) for record in store.records() if record.own]
+    own = []
+    for record in store.records():
+        if record.own:
+            # A record that someone damaged by hand hides its model, not the others.
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                own.append(parsed_own(record.own, known.structures))
     return Catalog((*known.entries, *own), known.structures)
 
 
