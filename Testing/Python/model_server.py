@@ -22,6 +22,7 @@ class Served:
         claim: Content-Length told instead of the true one.
         stall_after: bytes after which the server falls silent.
         status: HTTP status instead of 200.
+        shift: bytes by which a server starts elsewhere than asked.
     """
 
     content: bytes = b""
@@ -31,6 +32,7 @@ class Served:
     claim: int | None = None
     stall_after: int | None = None
     status: int = 200
+    shift: int = 0
 
 
 @dataclass
@@ -90,7 +92,7 @@ def model_server() -> Iterator[ModelServer]:
             if not (served.ranges and wanted and self.headers.get("If-Range") == served.etag):
                 return 0
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            return start if start < len(served.content) else None
+            return start + served.shift if start < len(served.content) else None
 
         def _send(self, served: Served, body: bytes) -> None:
             if served.drops:

@@ -100,6 +100,23 @@ def test_a_server_without_ranges_starts_again(server):
     assert (folder / "w.pth").read_bytes() == CONTENT
 
 
+def test_a_server_that_starts_elsewhere_than_asked_is_asked_for_all(server):
+    server.files["w.pth"] = Served(CONTENT, drops=[300_000], shift=7)
+    folder = catalog.fetch(entry_of(weights(server)), accept_licence=True)
+    assert (folder / "w.pth").read_bytes() == CONTENT
+    assert server.requests[-1] == ("/w.pth", "")
+
+
+def test_a_file_that_got_shorter_meanwhile_starts_again(server):
+    server.files["w.pth"] = Served(CONTENT, drops=[300_000, 0, 0, 0, 0])
+    with pytest.raises(InputError, match="breaks off"):
+        catalog.fetch(entry_of(weights(server)), accept_licence=True)
+    short = CONTENT[:1000]
+    server.files["w.pth"] = Served(short)
+    folder = catalog.fetch(entry_of(weights(server, short)), accept_licence=True)
+    assert (folder / "w.pth").read_bytes() == short
+
+
 def test_a_file_that_changed_meanwhile_starts_again(server, models):
     new = CONTENT[::-1]
     server.files["w.pth"] = Served(CONTENT, drops=[300_000, 0, 0, 0, 0])

@@ -119,6 +119,21 @@ def test_several_files_come_in_one_folder(tmp_path, models):
     assert left(models) == ["net/model.json", "net/part0/x", "net/part1/x"]
 
 
+def test_a_folder_without_the_parts_is_refused_by_their_names(tmp_path, models):
+    entry = catalog.entry("totalsegmentator-total")
+    with pytest.raises(InputError, match="Dataset295_TotalSegmentator_part5_ribs") as caught:
+        catalog.import_local(entry, written(tmp_path / "there", network()))
+    assert "totalsegmentator-total" in str(caught.value)
+    assert left(models) == []
+
+
+def test_what_lacks_the_publishers_weights_is_refused(tmp_path, models):
+    folder = written(tmp_path / "lung_nodule_ct_detection", {"configs/metadata.json": b"{}"})
+    with pytest.raises(InputError, match=r"models/model\.pt"):
+        catalog.import_local(catalog.entry("monai-lung-nodule-ct-detection"), folder)
+    assert left(models) == []
+
+
 def test_weights_file(tmp_path, models):
     path = tmp_path / "mine.pth"
     path.write_bytes(CONTENT)

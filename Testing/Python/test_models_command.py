@@ -71,7 +71,29 @@ def test_commands_from_fetch_to_remove(run, monkeypatch, models):
     assert "no model 'other'" in run("fetch", "other").stderr
 
 
-def test_command_imports(run, tmp_path):
+def test_command_never_fetches_what_needs_a_licence_number(run):
+    result = run("fetch", "totalsegmentator-heartchambers-highres", "--accept-licence")
+    assert result.exit_code == EXIT_BAD_INPUT
+    assert "licence number" in result.stderr
+
+
+def test_command_imports_a_licensed_model_and_removes_it(run, tmp_path):
+    network = tmp_path / "Dataset301_heart_highres_1559subj" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+    (network / "fold_0").mkdir(parents=True)
+    for name in ("plans.json", "dataset.json", "fold_0/checkpoint_final.pth"):
+        (network / name).write_text("{}")
+    entry = "totalsegmentator-heartchambers-highres"
+    imported = run("import", network.parent, "--as", entry)
+    assert imported.exit_code == 0, imported.output
+    assert "no commercial use" in imported.stdout
+    assert "was not compared" in imported.stdout
+    assert "installed" in run("list", "--installed").stdout
+    strange = catalog.models_folder() / entry / "notes.txt"
+    strange.write_text("mine")
+    assert str(strange) in run("remove", entry).stdout
+
+
+def test_command_refuses_other_files(run, tmp_path):
     (tmp_path / "w.pth").write_bytes(CONTENT)
     refused = run("import", tmp_path / "w.pth", "--as", "lungmask-r231")
     assert refused.exit_code == EXIT_BAD_INPUT
