@@ -185,6 +185,19 @@ def test_a_length_that_is_too_short_is_noticed(server, models):
     assert left(models) == []
 
 
+def test_what_came_outlives_a_server_that_is_busy(server, models):
+    server.files["w.pth"] = Served(CONTENT, drops=[300_000, 0, 0, 0, 0])
+    with pytest.raises(InputError, match="breaks off"):
+        catalog.fetch(entry_of(weights(server)), accept_licence=True)
+    server.files["w.pth"] = Served(status=503)
+    with pytest.raises(InputError, match="503"):
+        catalog.fetch(entry_of(weights(server)), accept_licence=True)
+    server.files["w.pth"] = Served(CONTENT)
+    catalog.fetch(entry_of(weights(server)), accept_licence=True)
+    assert server.requests[-1][1].startswith("bytes=")
+    assert left(models) == ["net/model.json", "net/w.pth"]
+
+
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_a_server_that_refuses_is_named(server, models, status):
     server.files["w.pth"] = Served(status=status)

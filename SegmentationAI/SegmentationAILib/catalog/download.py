@@ -26,6 +26,8 @@ from SegmentationAILib.errors import InputError
 _TRIES = 4
 _WAIT = 0.5
 _TICK = 0.1
+# A file that is no longer there; after other refusals what came so far is still of use.
+_GONE = (404, 410)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class ResumingDownloader:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 return self._is_end(response, have)
             if not response.ok:
-                self.discard()
+                if response.status_code in _GONE:
+                    self.discard()
                 raise InputError(
                     f"'{_host(url)}' does not give '{self.name}' (HTTP {response.status_code}); check for a newer "
                     "ThoraxAI, or import the file with 'thoraxai models import'."
@@ -128,22 +131,26 @@ class ResumingDownloader:
             check_room(self.partial.parent, max(total or 0, self.size or 0) - start + self.room)
             self._note(url, response.headers)
             with self.partial.open("ab" if start else "wb") as file:
-                self._write(file, chunks, start, total)
+                fits = self._write(file, chunks, start, total)
+        if not fits:
+            self.discard()
+            raise InputError(
+                f"'{self.name}' was refused: the server sends more than the {self.size:,} bytes that it has; try again "
+                "later or get it elsewhere."
+            )
         return total is None or self._have() >= total
 
-    def _write(self, file: BinaryIO, chunks: Iterator[bytes], start: int, total: int | None) -> None:
+    def _write(self, file: BinaryIO, chunks: Iterator[bytes], start: int, total: int | None) -> bool:
+        """False, and no further, where more comes than the file has."""
         done, expected = start, self.size or total
         for chunk in chunks:
             done += len(chunk)
             if self.size is not None and done > self.size:
-                self.discard()
-                raise InputError(
-                    f"'{self.name}' was refused: the server sends more than the {self.size:,} bytes that it has; try "
-                    "again later or get it elsewhere."
-                )
+                return False
             file.write(chunk)
             text = f"{megabytes(done)} of {megabytes(expected)}" if expected else megabytes(done)
             self.progress(min(done / expected, 1.0) if expected else 0.0, f"Fetching, {text}")
+        return True
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
