@@ -30,6 +30,7 @@ from highdicom.sr import (
 )
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes as standard
 from pydicom.uid import SegmentationStorage, generate_uid
 
@@ -144,7 +145,10 @@ def _read_segments(seg: str | Path, content: ReportContent, images: SourceImages
     Raises:
         InputError: it is no SEG, of another CT, or lacks a nodule.
     """
-    dataset = pydicom.dcmread(seg, stop_before_pixels=True)
+    try:
+        dataset = pydicom.dcmread(seg, stop_before_pixels=True)
+    except (OSError, InvalidDicomError) as error:
+        raise InputError(f"The DICOM SEG '{Path(seg).name}' cannot be read; write it again.") from error
     if dataset.SOPClassUID != SegmentationStorage:
         raise InputError(f"'{Path(seg).name}' is no DICOM SEG; give the one that was written of this report.")
     series = {str(one.SeriesInstanceUID) for one in dataset.get("ReferencedSeriesSequence", [])}
