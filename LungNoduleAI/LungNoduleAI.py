@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 import qt
 import slicer
+import vtk
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -63,51 +64,103 @@ class LungNoduleAIParameterNode:
     """What the user chose; saved with the scene.
 
     inputVolume - the chest CT.
+    priorVolume - an earlier CT of the same patient.
     device - torch device name, or "auto".
     maximumNodules - how many nodules are kept at most, the surest first.
     findings - the result that the panel shows.
     minimumScore - nodules that score less are hidden.
+    daysBetween - from the prior CT to the current one; 0: by the CTs' dates.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
+    priorVolume: vtkMRMLScalarVolumeNode
     device: str = "auto"
     maximumNodules: Annotated[int, WithinRange(1, 300)] = 50
     findings: vtkMRMLSegmentationNode
     minimumScore: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
+    daysBetween: Annotated[int, WithinRange(0, 20000)] = 0
 
 
 class LungNoduleAIWidget(RunPanelWidget):
-    """The panel: CT, device, *Detect nodules*, the table of nodules."""
+    """The panel: CT, *Detect nodules*, table and review, patient, follow-up, export."""
 
     def createLogic(self) -> LungNoduleAILogic:
         return LungNoduleAILogic()
 
+    def moreSections(self) -> tuple:
+        return (
+            self.ui.noduleCollapsibleButton,
+            self.ui.patientCollapsibleButton,
+            self.ui.followUpCollapsibleButton,
+            self.ui.exportCollapsibleButton,
+        )
+
     def setupPanel(self) -> None:
-        from LungNoduleAILib.widgets.nodule_table import NoduleTable  # needs Qt
+        from LungNoduleAILib.scene_views import Views
+        from LungNoduleAILib.widgets.export_section import ExportSection  # needs Qt
+        from LungNoduleAILib.widgets.follow_up_section import FollowUpSection
+        from LungNoduleAILib.widgets.patient_section import PatientSection
+        from LungNoduleAILib.widgets.review_section import ReviewSection
 
         self._shownFindings = None
+        self._shownRecord = None
         self._appliedFilter = None
-        self.noduleTable = NoduleTable(self.ui.nodulesTable, self.onNoduleChosen)
+        self.views = Views(self.logic.jumpTo, lambda work: qt.QTimer.singleShot(0, work))
+        shared = (self.ui, self.logic, self.runControls, lambda: self._parameterNode)
+        self.review = ReviewSection(*shared, self.views)
+        self.followUp = FollowUpSection(*shared, self.views)
+        self.patient = PatientSection(self.ui.patientWidget, self.onPatientChanged)
+        self.export = ExportSection(*shared, slicer.mrmlScene.GetRootDirectory)
         self.ui.findingsSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "nodules")
-        self.ui.exportButton.connect("clicked(bool)", self.onExportButton)
 
     def showParameters(self) -> None:
         findings = self._parameterNode.findings if self._parameterNode else None
         if findings is not self._shownFindings:
+            self._observeRecord(findings)
             self._shownFindings = findings
-            self.noduleTable.show(self.logic.noduleRows(findings) if findings else [])
-        self.ui.exportButton.enabled = findings is not None
+            self.showReading()
+        else:
+            self.review.filter()
+            self.review.show_chosen()
+            self._showInViews()
+        self.followUp.show()
+        self.export.show()
+
+    def showReading(self, _caller=None, _event=None) -> None:
+        """Show what the record of the findings says; it changes with all that the reader does, here or in a script."""
+        self.review.show()
+        self._showInViews()
+        findings = self._shownFindings
+        self.ui.patientCollapsibleButton.enabled = findings is not None
+        try:
+            self.patient.show(
+                *((self.logic.patient(findings), self.logic.examInputs(findings)) if findings else (None, {}))
+            )
+        except InputError:
+            self.patient.show(None, {})
+        self.followUp.show()
+
+    def _observeRecord(self, findings) -> None:
+        record = self.logic.recordOf(findings) if findings else None
+        if self._shownRecord is not None:
+            self.removeObserver(self._shownRecord, vtk.vtkCommand.ModifiedEvent, self.showReading)
+        self._shownRecord = record
+        if record is not None:
+            self.addObserver(record, vtk.vtkCommand.ModifiedEvent, self.showReading)
+
+    def _showInViews(self) -> None:
+        findings, table = self._shownFindings, self.review.table
         self.ui.countLabel.text = ""
         if findings is None:
             return
-        minimumScore = self._parameterNode.minimumScore
-        self.noduleTable.filter(minimumScore)
-        shown, total = len(self.noduleTable.visible_ids), len(self.noduleTable.all_ids)
-        self.ui.countLabel.text = _("{shown} of {total} nodules").format(shown=shown, total=total)
+        shown = table.visible_ids
+        self.ui.countLabel.text = _("{shown} of {total} nodules").format(shown=len(shown), total=len(table.all_ids))
+        rejected = {row.id for row in table.rows if row.verdict == "rejected"}
+        kept = [noduleId for noduleId in shown if noduleId not in rejected]
         # Only when the filter changes, so that what the user hid by hand stays hidden.
-        if self._appliedFilter != (findings.GetID(), minimumScore):
-            self._appliedFilter = (findings.GetID(), minimumScore)
-            self.logic.showOnly(findings, self.noduleTable.visible_ids)
+        if self._appliedFilter != (findings.GetID(), sorted(kept)):
+            self._appliedFilter = (findings.GetID(), sorted(kept))
+            self.logic.showOnly(findings, kept)
 
     def run(self, parameters: LungNoduleAIParameterNode, progress: Progress) -> None:
         installDependencies()
@@ -115,25 +168,20 @@ class LungNoduleAIWidget(RunPanelWidget):
             parameters.inputVolume, parameters.device, progress, maximumNodules=parameters.maximumNodules
         )
         parameters.findings = findings
-        if not self.noduleTable.all_ids:
+        if not self.review.table.all_ids:
             self.runControls.say(_("No nodule was found. That does not mean that there is none."))
 
-    def onNoduleChosen(self, noduleId: int) -> None:
-        self.logic.jumpTo(self._shownFindings, noduleId)
+    def onPatientChanged(self, known: dict, exam: dict) -> None:
+        self.review.attempt(lambda: self.logic.setPatient(self._shownFindings, exam, **known))
 
-    def onExportButton(self, _checked: bool = False) -> None:
-        suggestion = Path(slicer.mrmlScene.GetRootDirectory() or ".") / "nodules.csv"
-        path = qt.QFileDialog.getSaveFileName(
-            self.ui.exportButton.window(), _("Export nodules"), str(suggestion), _("Table (*.csv)")
-        )
-        if not path:
-            return
-        try:
-            self.logic.exportCsv(self._shownFindings, path)
-        except InputError as problem:
-            self.runControls.say(str(problem), is_problem=True)
-        else:
-            self.runControls.say(_("Saved {path}").format(path=path))
+    def exit(self) -> None:
+        self.views.stop_picking()
+        super().exit()
+
+    def cleanup(self) -> None:
+        self.views.stop_picking()
+        self.followUp.close()
+        super().cleanup()
 
 
 class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
@@ -189,6 +237,9 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
             segmentation = show_findings(volumeNode, findings).segmentation
             segmentation.SetAttribute(RESULT_ATTRIBUTE, "nodules")
         return segmentation
+
+    def requireDependencies(self) -> None:
+        dependencies.require(requirements())
 
     def folderOf(self, volumeNode: vtkMRMLScalarVolumeNode) -> str:
         return dicomFolder(volumeNode)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from LungNoduleAILib.node_roles import TABLE_ROLE
+from LungNoduleAILib.node_roles import RECORD_ROLE, TABLE_ROLE
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 
@@ -25,9 +26,17 @@ class NoduleLogic:
         """The module's logic detects."""
         raise NotImplementedError
 
+    def requireDependencies(self) -> None:
+        """Refuse to work where a package is missing."""
+        raise NotImplementedError
+
     def folderOf(self, volumeNode: Node) -> str:
         """The folder of a volume's DICOM images; "" where it is not known."""
         raise NotImplementedError
+
+    def recordOf(self, findings: Node) -> Node | None:
+        """The text node that changes with all that the reader does."""
+        return findings.GetNodeReference(RECORD_ROLE)
 
     def noduleRows(self, findings: Node) -> list[dict[str, float | str]]:
         """A dictionary for each nodule, keyed by the columns of ``nodules.csv``.
@@ -53,15 +62,11 @@ class NoduleLogic:
             for nodule in logic.nodules(findings):
                 print(nodule.name, nodule.measurements.volume_mm3, nodule.character.lobe)
         """
-        from LungNoduleAILib.scene import nodules_from_scene
-
-        return nodules_from_scene(findings)
+        return self._workflow.nodules(findings)
 
     def overview(self, findings: Node) -> list:
         """A row (``LungNoduleAILib.overview.Row``) for each nodule: place, kind, growth, Lung-RADS, Brock, verdict."""
-        from LungNoduleAILib import workflow
-
-        return workflow.rows(findings)
+        return self._workflow.rows(findings)
 
     def accept(self, findings: Node, noduleId: int) -> None:
         """Keep a nodule, with the time of the decision.
@@ -88,9 +93,7 @@ class NoduleLogic:
 
     def undo(self, findings: Node) -> str:
         """Take back the last decision, correction, edit or addition, and say which."""
-        from LungNoduleAILib import workflow
-
-        return workflow.undo(findings)
+        return self._workflow.undo(findings)
 
     def addNodule(
         self, findings: Node, ras: Sequence[float], device: str = "auto", progress: Progress | None = None
@@ -103,9 +106,7 @@ class NoduleLogic:
 
         :param ras: a point near its middle, mm.
         """
-        from LungNoduleAILib import workflow
-
-        return workflow.add_nodule(findings, tuple(float(x) for x in ras), device, progress)
+        return self._workflow.add_nodule(findings, tuple(float(x) for x in ras), device, progress)
 
     def characterize(
         self, findings: Node, noduleId: int | None = None, device: str = "auto", progress: Progress | None = None
@@ -119,12 +120,10 @@ class NoduleLogic:
 
         :return: all nodules (``LungNoduleAILib.nodule.Nodule``).
         """
-        from LungNoduleAILib import workflow
-
         progress = progress or Progress()
         ids = [one.id for one in self.nodules(findings)] if noduleId is None else [noduleId]
         for n, one in enumerate(ids):
-            workflow.measure_again(findings, one, device, progress.part(n / len(ids), (n + 1) / len(ids)))
+            self._workflow.measure_again(findings, one, device, progress.part(n / len(ids), (n + 1) / len(ids)))
         return self.nodules(findings)
 
     def correct(self, findings: Node, noduleId: int, **said: object) -> None:
@@ -136,11 +135,10 @@ class NoduleLogic:
 
         :param said: attributes of ``LungNoduleAILib.guidelines.findings.Finding``.
         """
-        from LungNoduleAILib import workflow
         from LungNoduleAILib.answer import answer_of
 
         for name, value in said.items():
-            workflow.correct(findings, noduleId, name, answer_of(name, value))
+            self._workflow.correct(findings, noduleId, name, answer_of(name, value))
 
     def setPatient(self, findings: Node, exam: Mapping[str, bool] | None = None, **known: object) -> None:
         """What is known of the patient, for guidelines and risk models; what is left out is not known.
@@ -153,16 +151,13 @@ class NoduleLogic:
             other_finding.
         :param known: attributes of ``LungNoduleAILib.guidelines.patient.Patient``.
         """
-        from LungNoduleAILib import workflow
         from LungNoduleAILib.answer import patient_of
 
-        workflow.set_patient(findings, patient_of(known), exam)
+        self._workflow.set_patient(findings, patient_of(known), exam)
 
     def patient(self, findings: Node) -> Any:
         """What is known of the patient (``LungNoduleAILib.guidelines.patient.Patient``)."""
-        from LungNoduleAILib.scene import reading_from_scene
-
-        return reading_from_scene(findings).patient
+        return self._workflow.patient(findings)
 
     def assessment(self, findings: Node, noduleId: int) -> Any:
         """What guidelines and risk models say of a nodule (``LungNoduleAILib.assessment.Assessment``).
@@ -171,9 +166,7 @@ class NoduleLogic:
 
             print(logic.assessment(findings, 1).lung_rads)
         """
-        from LungNoduleAILib import workflow
-
-        return workflow.assessment(findings, noduleId)
+        return self._workflow.assessment(findings, noduleId)
 
     def compare(
         self,
@@ -190,42 +183,63 @@ class NoduleLogic:
             for sentence in logic.compare(findings, priorVolumeNode, days=180):
                 print(sentence)
 
-        :param current: findings, or a volume node, in which nodules are then detected.
+        :param current: findings, or a volume node: of its latest findings, detected where there are none.
         :param prior: the same of the earlier CT.
         :param days: between the CTs; by their DICOM dates, if not given.
         :raises Cancelled: the user cancelled.
         """
-        from LungNoduleAILib import workflow
-        from LungNoduleAILib.scene import ct_of
-
         given = (current, prior)
         if None in given:
             raise InputError("Choose the findings, or the CT volumes, that are to be compared.")
         progress = progress or Progress()
-        volumes = [node if node.IsA("vtkMRMLScalarVolumeNode") else ct_of(node) for node in given]
-        exams = tuple(workflow.exam_of(one, self.folderOf(one)) for one in volumes)
+        volumes = [node if node.IsA("vtkMRMLScalarVolumeNode") else self._workflow.ct_of(node) for node in given]
+        exams = tuple(self._workflow.exam_of(one, self.folderOf(one)) for one in volumes)
         # Told before any work.
-        days = workflow.interval(*exams, days)
+        days = self._workflow.interval(*exams, days)
         found = [
-            self.detect(node, device, progress.part(0.35 * n, 0.35 * (n + 1))) if node is volumes[n] else node
+            (self.findingsIn(node) or self.detect(node, device, progress.part(0.35 * n, 0.35 * (n + 1))))
+            if node is volumes[n]
+            else node
             for n, node in enumerate(given)
         ]
-        return list(workflow.compare(*found, days, exams, progress.part(0.7, 1.0)).sentences)
+        return list(self._workflow.compare(*found, days, exams, progress.part(0.7, 1.0)).sentences)
 
     def daysBetween(self, current: Node, prior: Node) -> float | None:
         """Days between two volumes by their DICOM dates; None where these do not tell."""
-        from LungNoduleAILib import workflow
-
         try:
-            return workflow.interval(*(workflow.exam_of(one, self.folderOf(one)) for one in (current, prior)), None)
+            return self._workflow.interval(
+                *(self._workflow.exam_of(one, self.folderOf(one)) for one in (current, prior)), None
+            )
         except InputError:
             return None
 
     def followUp(self, findings: Node) -> Any:
         """The comparison with the prior CT (``followup.comparison.FollowUp``) by all later edits; None without one."""
-        from LungNoduleAILib import workflow
+        return self._workflow.follow_up_of(findings)
 
-        return workflow.follow_up_of(findings)
+    def canUndo(self, findings: Node) -> bool:
+        """Whether there is something to undo."""
+        return self._workflow.can_undo(findings)
+
+    def corrections(self, findings: Node, noduleId: int) -> Mapping[str, object]:
+        """What the reader said of a nodule by ``correct``."""
+        return self._workflow.corrections(findings, noduleId)
+
+    def examInputs(self, findings: Node) -> Mapping[str, bool]:
+        """What the reader said of the whole CT by ``setPatient``."""
+        return self._workflow.exam_inputs(findings)
+
+    def volumeOf(self, findings: Node) -> Node:
+        """The volume node of the CT that findings were made in."""
+        return self._workflow.ct_of(findings)
+
+    def findingsIn(self, volumeNode: Node) -> Node | None:
+        """The latest findings in a CT; None where there are none."""
+        return self._workflow.findings_in(volumeNode)
+
+    def priorOf(self, findings: Node) -> Node | None:
+        """The findings that these were compared with; None without a comparison."""
+        return self._workflow.prior_of(findings)
 
     def explain(
         self, findings: Node, noduleId: int, device: str = "auto", progress: Progress | None = None
@@ -239,9 +253,7 @@ class NoduleLogic:
             for nodule in explanation.similar:
                 print(nodule.name, nodule.readers)
         """
-        from LungNoduleAILib import workflow
-
-        return workflow.explain(findings, noduleId, device, progress)
+        return self._workflow.explain(findings, noduleId, device, progress)
 
     def report(
         self,
@@ -265,18 +277,15 @@ class NoduleLogic:
         :param explain: show what speaks for each nodule, which takes a while.
         :raises Cancelled: the user cancelled.
         """
-        from LungNoduleAILib import workflow
-        from LungNoduleAILib.scene import ct_of
-
-        volumeNode = ct_of(findings)
+        volumeNode = self._workflow.ct_of(findings)
         source = dicomFolder or self.folderOf(volumeNode)
-        return workflow.report(
+        return self._workflow.report(
             findings,
             Path(folder),
             formats,
             source=Path(source) if source else None,
             explain_on=device if explain else None,
-            header=workflow.exam_of(volumeNode, source),
+            header=self._workflow.exam_of(volumeNode, source),
             progress=progress,
         )
 
@@ -292,8 +301,15 @@ class NoduleLogic:
         rows = self.noduleRows(findings)
         return write_rows([[row[column.name] for column in COLUMNS] for row in rows], path)
 
-    def _decide(self, findings: Node, noduleId: int, verdict: str) -> None:
+    @cached_property
+    def _workflow(self) -> Any:
+        """What does the work; it needs packages that may be missing, which is asked again until they are there."""
+        self.requireDependencies()
         from LungNoduleAILib import workflow
+
+        return workflow
+
+    def _decide(self, findings: Node, noduleId: int, verdict: str) -> None:
         from LungNoduleAILib.review import Verdict
 
-        workflow.decide(findings, noduleId, Verdict[verdict])
+        self._workflow.decide(findings, noduleId, Verdict[verdict])

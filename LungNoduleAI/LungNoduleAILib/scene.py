@@ -37,8 +37,9 @@ from SegmentationAILib.terminology import AIRWAY, LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 
 _LUNGS = {1: RIGHT_LUNG, 2: LEFT_LUNG, 3: AIRWAY}
-# Diverging, grey where the influence is 0.
-_INFLUENCE_COLOURS = "vtkMRMLColorTableNodeFileColdToHotRainbow.txt"
+# Against and for a nodule; what says nothing is clear, so that the CT is seen.
+_INFLUENCE_COLOURS = "ThoraxAI.Influence"
+_AGAINST_RGB, _FOR_RGB = (0.23, 0.30, 0.75), (0.90, 0.25, 0.10)
 _parsed = lru_cache(maxsize=8)(from_text)
 
 
@@ -112,7 +113,6 @@ def write_reading(
     """
     _, grid = _read(segmentation)
     with scene_batch():
-        segmentation.GetNodeReference(RECORD_ROLE).SetText(to_text(after, grid))
         then = {one.id: one for one in before.nodules}
         now = {one.id: one for one in after.nodules}
         for one in then.values():
@@ -128,6 +128,8 @@ def write_reading(
                 _place_points(markups, after.nodules)
             if table is not None:
                 _fill_table(table, _columns(after.nodules))
+        # Last, since the panel reads all when it changes.
+        segmentation.GetNodeReference(RECORD_ROLE).SetText(to_text(after, grid))
 
 
 def write_segment(segmentation: slicer.vtkMRMLSegmentationNode, nodule: Nodule, inside: np.ndarray) -> None:
@@ -165,6 +167,17 @@ def ct_of(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLScalarV
     if node is None:
         raise InputError("The CT of these findings is not in the scene any more; load it and detect again.")
     return node
+
+
+def findings_in(volume_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegmentationNode | None:
+    """The latest findings in a CT; None where there are none."""
+    found = [
+        one
+        for one in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        if one.GetNodeReference(RECORD_ROLE) is not None
+        and one.GetNodeReference(one.GetReferenceImageGeometryReferenceRole()) is volume_node
+    ]
+    return found[-1] if found else None
 
 
 def exam_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Exam:
@@ -235,11 +248,28 @@ def add_influence(
         place_beside(node, volume_node)
         most = float(np.abs(explanation.influence).max()) or 1.0
         display = node.GetDisplayNode()
-        display.SetAndObserveColorNodeID(_INFLUENCE_COLOURS)
+        display.SetAndObserveColorNodeID(_influence_colours().GetID())
         display.AutoWindowLevelOff()
         display.SetWindowLevel(2 * most, 0.0)
         display.SetInterpolate(True)
     return node
+
+
+def _influence_colours() -> slicer.vtkMRMLColorTableNode:
+    """From all against, by clear, to all for; one node for all nodules."""
+    node = slicer.mrmlScene.GetSingletonNode(_INFLUENCE_COLOURS, "vtkMRMLColorTableNode")
+    if node is not None:
+        return node
+    node = slicer.vtkMRMLColorTableNode()
+    node.SetSingletonTag(_INFLUENCE_COLOURS)
+    node.SetName("influence on the detector")
+    node.SetTypeToUser()
+    count = 256
+    node.SetNumberOfColors(count)
+    for n, share in enumerate(np.linspace(-1, 1, count)):
+        rgb = _FOR_RGB if share > 0 else _AGAINST_RGB
+        node.SetColor(n, f"{share:+.2f}", *rgb, abs(float(share)))
+    return slicer.mrmlScene.AddNode(node)
 
 
 def _read(segmentation: slicer.vtkMRMLSegmentationNode | None) -> tuple[Reading, Grid]:

@@ -30,6 +30,34 @@ from SegmentationAILib.scene import volume_from_node
 Node = Any  # a vtkMRMLNode; this file does not import slicer
 
 
+ct_of, findings_in, prior_of, nodules = (
+    scene.ct_of,
+    scene.findings_in,
+    scene.prior_of,
+    scene.nodules_from_scene,
+)
+
+
+def patient(findings: Node) -> Patient:
+    """What is known of the patient."""
+    return scene.reading_from_scene(findings).patient
+
+
+def exam_inputs(findings: Node) -> Mapping[str, bool]:
+    """What the reader said of the whole CT, for Lung-RADS."""
+    return scene.reading_from_scene(findings).exam_inputs
+
+
+def corrections(findings: Node, nodule_id: int) -> Mapping[str, object]:
+    """What the reader said of a nodule."""
+    return scene.reading_from_scene(findings)[nodule_id].corrections
+
+
+def can_undo(findings: Node) -> bool:
+    """Whether there is a step to undo."""
+    return bool(scene.reading_from_scene(findings).steps)
+
+
 def rows(findings: Node) -> list[Row]:
     """A row for each nodule of the panel's table."""
     reading = scene.reading_from_scene(findings)

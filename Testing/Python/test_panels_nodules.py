@@ -1,4 +1,4 @@
-"""The nodule panel: table, filter, jump, export, and what a saved scene brings back."""
+"""The nodule panel: table, filter, jump, results to choose from."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import qt
 import slicer
 from panels import CENTRES, click, click_header, click_row, findings_in, open_panel, small_ct, texts
 
 import LungNoduleAILib.analysis
+from LungNoduleAILib.overview import Row
+from LungNoduleAILib.review import Verdict
 from SegmentationAILib.scene import add_volume
 
 
@@ -48,9 +49,9 @@ def visible_segments() -> list[str]:
 
 def test_table_shows_what_was_found(detected):
     assert texts(detected.ui.nodulesTable) == [
-        ["1", "R", "12.0", "905", "31", "0.90", "solid", "3.0", "no"],
-        ["2", "L", "20.0", "4189", "32", "0.60", "ground\nglass", "4.0", "no"],
-        ["3", "R", "6.0", "113", "33", "0.20", "part-\nsolid", "2.0", "yes"],
+        ["1", "R", "12.0", "905", "solid", "", "0.90", "4A–4X", "2–75%", ""],
+        ["2", "L", "20.0", "4189", "GG", "", "0.60", "2", "4–88%", ""],
+        ["3", "R", "6.0", "113", "part-\nsolid", "", "0.20", "3–4X", "0–44%", ""],
     ]
     assert detected.ui.countLabel.text == "3 of 3 nodules"
 
@@ -59,16 +60,17 @@ def test_tool_tip_of_a_row_has_all_ratings_and_says_that_they_are_no_diagnosis(d
     table = detected.ui.nodulesTable
     for column in range(table.columnCount):
         lines = table.item(1, column).toolTip().split("<br>")
-        assert lines[:2] == [
+        assert lines[0] == "Mean attenuation 32 HU."
+        assert lines[1:3] == [
             "Resembles what radiologists called moderately suspicious (malignancy 4.0 ± 0.0 of 5).",
             "Resembles what radiologists called ground glass (texture 1.0 ± 0.0 of 5).",
         ]
-        assert lines[6] == "Resembles what radiologists called not calcified (probability of calcium 0%)."
-        assert "no diagnosis" in lines[7]
-    assert "no diagnosis" in table.horizontalHeaderItem(7).toolTip()
+        assert lines[7] == "Resembles what radiologists called not calcified (probability of calcium 0%)."
+        assert "no diagnosis" in lines[8]
+    assert "No diagnosis" in table.horizontalHeaderItem(8).toolTip()
 
 
-def test_nodule_that_was_not_rated_has_empty_cells_and_is_sorted_below_the_others(panel, monkeypatch, tmp_path):
+def test_nodule_that_was_not_rated_has_no_type_and_the_category_is_a_wide_range(panel, monkeypatch, tmp_path):
     def analyze(volume, task, progress):
         findings = findings_in(volume)
         first, *others = findings.nodules
@@ -76,11 +78,12 @@ def test_nodule_that_was_not_rated_has_empty_cells_and_is_sorted_below_the_other
 
     monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", analyze)
     click(panel.ui.runButton)
-    assert texts(panel.ui.nodulesTable)[0][6:] == ["", "", ""]
-    click_header(panel.ui.nodulesTable, 7)
-    assert [row[0] for row in texts(panel.ui.nodulesTable)] in (["1", "3", "2"], ["2", "3", "1"])
+    row = texts(panel.ui.nodulesTable)[0]
+    assert row[4] == ""
+    assert row[7] == "2–4X"
     path = panel.widget.logic.exportCsv(findings_node(), tmp_path / "nodules.csv")
-    assert path.read_text(encoding="utf-8").splitlines()[1].endswith("right,,,,")
+    with path.open(encoding="utf-8") as stream:
+        assert next(csv.DictReader(stream))["kind"] == ""
 
 
 def test_all_columns_fit_a_panel_of_350_pixels(detected):
@@ -176,35 +179,6 @@ def test_segment_hidden_by_hand_stays_hidden(detected):
     assert visible_segments() == ["nodule 1", "nodule 3"]
 
 
-def test_export_writes_all_nodules(detected, tmp_path, monkeypatch):
-    path = tmp_path / "nodules.csv"
-    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", staticmethod(lambda *arguments: str(path)))
-    detected.ui.minimumScoreSlider.value = 0.5
-    click(detected.ui.exportButton)
-    with path.open(encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [row["id"] for row in rows] == ["1", "2", "3"]
-    assert list(rows[0])[:8] == ["id", "r", "a", "s", "mean_diameter_mm", "volume_mm3", "mean_hu", "score"]
-    assert [float(rows[1][axis]) for axis in "ras"] == list(CENTRES[1])
-    assert str(path) in detected.message
-
-
-def test_export_to_where_nothing_can_be_written_is_one_sentence(detected, tmp_path, monkeypatch):
-    path = tmp_path / "no such folder" / "nodules.csv"
-    (tmp_path / "no such folder").write_text("a file in the way")
-    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", staticmethod(lambda *arguments: str(path)))
-    click(detected.ui.exportButton)
-    assert detected.message
-    assert "Saved" not in detected.message
-
-
-def test_export_that_is_cancelled_writes_nothing(detected, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", staticmethod(lambda *arguments: ""))
-    click(detected.ui.exportButton)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_each_run_is_a_result_and_the_selector_switches_between_them(detected, monkeypatch):
     monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", lambda volume, task, progress: findings_in(volume, (0.7,)))
     first = detected.result_selector.currentNode()
@@ -230,10 +204,11 @@ def test_without_a_result_nothing_can_be_exported(panel):
     assert panel.ui.countLabel.text == ""
 
 
-def test_300_nodules_are_filtered(panel, monkeypatch):
-    measured = {"lung": "left", "mean_diameter_mm": 5.0, "volume_mm3": 60.0, "mean_hu": 0.0}
-    rated = {"kind": "solid", "suspicion_of_readers_1_to_5": 2.0, "calcified": "no", "ratings": ""}
-    rows = [{"id": n, "score": n / 300, **measured, **rated} for n in range(1, 301)]
-    panel.widget.noduleTable.show(rows)
-    panel.widget.noduleTable.filter(0.5)
+def test_300_nodules_are_filtered(panel):
+    measured = {"place": "left lung", "mean_diameter_mm": 5.0, "volume_mm3": 60.0, "mean_hu": 0.0, "kind": "solid"}
+    said = {"growth": None, "behaviour": "", "lung_rads": "2", "brock": (0.01, 0.02), "verdict": Verdict.OPEN}
+    rows = [Row(n, score=n / 300, added=False, remarks=(), **measured, **said) for n in range(1, 301)]
+    table = panel.widget.review.table
+    table.show(rows)
+    table.filter(0.5)
     assert len(texts(panel.ui.nodulesTable)) == 151

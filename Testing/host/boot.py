@@ -73,8 +73,15 @@ class Host:
         return getattr(slicer.modules, name.lower()).widgetRepresentation().self()
 
     def make_views(self) -> None:
-        """The slice nodes that a layout has, for tests without drawn views."""
+        """The nodes of a layout's slice views, for tests without drawn views."""
+        if slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode") is None:
+            slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
         for name in VIEWS:
+            if slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceCompositeNode") is None:
+                composite = slicer.vtkMRMLSliceCompositeNode()
+                composite.SetLayoutName(name)
+                composite.SetSingletonTag(name)
+                slicer.mrmlScene.AddNode(composite)
             if slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode") is None:
                 node = slicer.vtkMRMLSliceNode()
                 node.SetLayoutName(name)

@@ -6,28 +6,34 @@ import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import qt
 
+from LungNoduleAILib.review import Verdict
 from SegmentationAILib.widgets.translation import tr
 
-# Of the panel's font, so that nine columns fit beside each other at 350 px.
+if TYPE_CHECKING:
+    from LungNoduleAILib.overview import Row
+
+# Of the panel's font, so that ten columns fit beside each other at 350 px.
 _FONT_SCALE = 0.85
 _TITLE_PADDING = 4
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its title, its key in a row, how its value is written, and what it means."""
+    """A column: its title, what it writes of a row, what it sorts by, and what it means."""
 
     title: str
-    key: str
-    format: str
+    text: Callable[[Row], str]
+    order: Callable[[Row], Any]
     tool_tip: str
+    is_number: bool = True
 
 
 class NoduleTable:
-    """Rows of numbers keyed as in ``nodules.csv``, the surest first.
+    """A row for each nodule, the surest first.
 
     Args:
         widget: shows the rows.
@@ -37,63 +43,149 @@ class NoduleTable:
     def __init__(self, widget: qt.QTableWidget, chosen: Callable[[int], None]) -> None:
         self._widget = widget
         self._chosen = chosen
-        self._rows: list[dict[str, float | str]] = []
+        self._rows: list[Row] = []
         self._minimum_score = 0.0
-        self._columns = (
-            Column(tr("#"), "id", "{}", tr("Number, in order of falling score")),
-            Column(tr("R/L"), "lung", "{}", tr("The patient's right or left lung")),
-            Column(
-                tr("Ø mm"), "mean_diameter_mm", "{:.1f}", tr("Mean of the longest axial diameter and the one across it")
-            ),
-            Column(tr("mm³"), "volume_mm3", "{:.0f}", tr("Volume")),
-            Column(tr("HU"), "mean_hu", "{:.0f}", tr("Mean attenuation")),
-            Column(tr("Score"), "score", "{:.2f}", tr("How much the detector believes in it, 0 to 1")),
-            Column(tr("Kind"), "kind", "{}", tr("What radiologists would probably have called it, by its texture")),
-            Column(
-                tr("Suspi-\ncion of\nreaders\n(1-5)"),
-                "suspicion_of_readers_1_to_5",
-                "{:.1f}",
-                tr(
-                    "Suspicion of malignancy that radiologists would probably have stated on seeing it, "
-                    "1 (least) to 5 (most). Their impression of a picture: no probability of cancer, no diagnosis."
-                ),
-            ),
-            Column(
-                tr("Calci-\nfied"), "calcified", "{}", tr("Whether radiologists would probably have seen calcium in it")
-            ),
-        )
-        # The table's words, as the user reads them.
-        self._words = {
-            # Short or in two lines, for a narrow panel.
-            "left": tr("L"),
-            "right": tr("R"),
-            "ground glass": tr("ground\nglass"),
-            "part-solid": tr("part-\nsolid"),
-            "solid": tr("solid"),
-            "yes": tr("yes"),
-            "no": tr("no"),
+        # Short or in two lines, for a narrow panel.
+        self._places = {
+            "right upper lobe": tr("RUL"),
+            "right middle lobe": tr("RML"),
+            "right lower lobe": tr("RLL"),
+            "left upper lobe": tr("LUL"),
+            "left lower lobe": tr("LLL"),
         }
+        self._sides = {"left lung": tr("L"), "right lung": tr("R")}
+        self._zones = {"upper zone": tr("up"), "middle zone": tr("mid"), "lower zone": tr("low")}
+        self._kinds = {"ground glass": tr("GG"), "part-solid": tr("part-\nsolid"), "solid": tr("solid")}
+        self._marks = {
+            Verdict.OPEN: "",
+            Verdict.ACCEPTED: "\N{CHECK MARK}",
+            Verdict.REJECTED: "\N{MULTIPLICATION X}",
+        }
+        self._behaviours = {"new": tr("new"), "resolved": tr("gone")}
+        self._columns = self._made_columns()
         self._prepare()
 
-    def show(self, rows: Sequence[dict[str, float | str]]) -> None:
-        """Replace all rows."""
+    def show(self, rows: Sequence[Row]) -> None:
+        """Replace all rows; the chosen nodule stays chosen."""
+        kept = self.chosen_id
         self._rows = list(rows)
         self._sort_and_fill()
+        self._mark_chosen(kept)
 
     def filter(self, minimum_score: float) -> None:
-        """Hide the rows below a score."""
+        """Hide the rows below a score; a nodule that the reader added has none and stays."""
         self._minimum_score = minimum_score
         for index, row in enumerate(self._rows):
-            self._widget.setRowHidden(index, row["score"] < minimum_score)
+            self._widget.setRowHidden(index, not self._passes(row))
+
+    def choose(self, nodule_id: int | None) -> None:
+        """Choose a nodule as a click would."""
+        if self._mark_chosen(nodule_id):
+            self._on_chosen()
+
+    @property
+    def rows(self) -> list[Row]:
+        """In the order shown, hidden ones included."""
+        return self._rows
+
+    @property
+    def chosen_id(self) -> int | None:
+        """The nodule whose row is chosen and shown."""
+        indexes = self._widget.selectionModel().selectedRows()
+        if not indexes or self._widget.isRowHidden(indexes[0].row()) or indexes[0].row() >= len(self._rows):
+            return None
+        return self._rows[indexes[0].row()].id
 
     @property
     def visible_ids(self) -> list[int]:
         """Nodules that pass the filter, in the order shown."""
-        return [row["id"] for row in self._rows if row["score"] >= self._minimum_score]
+        return [row.id for row in self._rows if self._passes(row)]
 
     @property
     def all_ids(self) -> list[int]:
-        return [row["id"] for row in self._rows]
+        return [row.id for row in self._rows]
+
+    def next_open(self) -> int | None:
+        """The first nodule after the chosen one, round the table, that is shown and was not decided."""
+        ids = self.visible_ids
+        start = ids.index(self.chosen_id) + 1 if self.chosen_id in ids else 0
+        undecided = {row.id for row in self._rows if row.verdict is Verdict.OPEN}
+        return next((one for one in ids[start:] + ids[:start] if one in undecided), None)
+
+    def _passes(self, row: Row) -> bool:
+        return row.added or row.score >= self._minimum_score
+
+    def _made_columns(self) -> tuple[Column, ...]:
+        return (
+            Column(tr("#"), lambda r: str(r.id), lambda r: r.id, tr("Number, in order of falling score")),
+            Column(
+                tr("Site"),
+                self._place,
+                lambda r: r.place,
+                tr("Lobe where it is known, else lung and zone; right and left are the patient's"),
+                is_number=False,
+            ),
+            Column(
+                tr("Ø\nmm"),
+                lambda r: f"{r.mean_diameter_mm:.1f}",
+                lambda r: r.mean_diameter_mm,
+                tr("Mean of the longest axial diameter and the one across it"),
+            ),
+            Column(tr("mm³"), lambda r: f"{r.volume_mm3:.0f}", lambda r: r.volume_mm3, tr("Volume")),
+            Column(
+                tr("Type"),
+                lambda r: self._kinds.get(r.kind, r.kind),
+                lambda r: r.kind,
+                tr(
+                    "Solid, part-solid or ground glass (GG) by attenuation; where that was not measured, what "
+                    "radiologists would probably have called it"
+                ),
+                is_number=False,
+            ),
+            Column(
+                tr("Δ\nmm³"),
+                self._growth,
+                lambda r: -math.inf if r.growth is None else r.growth,
+                tr("Change of the volume since the prior CT; empty until it was compared"),
+            ),
+            Column(
+                tr("Score"),
+                lambda r: "" if r.added else f"{r.score:.2f}",
+                lambda r: r.score,
+                tr("How much the detector believes in it, 0 to 1; none for a nodule that you added"),
+            ),
+            Column(
+                tr("Lung-\nRADS"),
+                lambda r: r.lung_rads,
+                lambda r: r.lung_rads,
+                tr("Category, or the least and the most urgent one for what is not known. No diagnosis."),
+                is_number=False,
+            ),
+            Column(
+                tr("Brock"),
+                _risk,
+                lambda r: r.brock or (-math.inf, -math.inf),
+                tr("Risk of malignancy by the Brock model, lowest to highest for what is not known. No diagnosis."),
+            ),
+            Column(
+                "\N{CHECK MARK}",
+                lambda r: self._marks[r.verdict] + ("+" if r.added else ""),
+                lambda r: r.verdict.value,
+                tr("Accepted, rejected or not reviewed; + is a nodule that you added"),
+                is_number=False,
+            ),
+        )
+
+    def _place(self, row: Row) -> str:
+        if row.place in self._places:
+            return self._places[row.place]
+        side, _, zone = row.place.partition(", ")
+        return " ".join(part for part in (self._sides.get(side, side), self._zones.get(zone, zone)) if part)
+
+    def _growth(self, row: Row) -> str:
+        if row.growth is None:
+            return self._behaviours.get(row.behaviour, "")
+        return f"{row.growth:+.0%}"
 
     def _prepare(self) -> None:
         widget = self._widget
@@ -110,6 +202,8 @@ class NoduleTable:
         header = widget.horizontalHeader()
         header.setStretchLastSection(True)
         header.setMinimumSectionSize(10)
+        # Bold titles over a chosen row would not fit.
+        header.setHighlightSections(False)
         header.setSectionsClickable(True)
         header.setSortIndicatorShown(True)
         header.setSortIndicator(0, qt.Qt.AscendingOrder)
@@ -120,16 +214,16 @@ class NoduleTable:
 
     def _sort_and_fill(self) -> None:
         header = self._widget.horizontalHeader()
-        key = self._columns[header.sortIndicatorSection()].key
+        order = self._columns[header.sortIndicatorSection()].order
         descending = header.sortIndicatorOrder() == qt.Qt.DescendingOrder
-        self._rows.sort(key=lambda row: _order(row[key]), reverse=descending)
+        self._rows.sort(key=order, reverse=descending)
         self._widget.blockSignals(True)
         self._widget.clearSelection()
         self._widget.setRowCount(len(self._rows))
         for index, row in enumerate(self._rows):
-            tool_tip = self._row_tool_tip(row)
+            tool_tip = _row_tool_tip(row)
             for position, column in enumerate(self._columns):
-                item = self._item(column, row[column.key])
+                item = self._item(column, row)
                 item.setToolTip(tool_tip or column.tool_tip)
                 self._widget.setItem(index, position, item)
         self._widget.blockSignals(False)
@@ -143,30 +237,47 @@ class NoduleTable:
             title = metrics.size(0, column.title).width() + _TITLE_PADDING
             self._widget.setColumnWidth(index, max(title, self._widget.sizeHintForColumn(index)))
 
-    def _item(self, column: Column, value: float | str) -> qt.QTableWidgetItem:
-        is_text = isinstance(value, str)
-        text = self._words.get(value, value) if is_text else "" if math.isnan(value) else column.format.format(value)
-        item = qt.QTableWidgetItem(text)
-        item.setTextAlignment(qt.Qt.AlignVCenter | (qt.Qt.AlignLeft if is_text else qt.Qt.AlignRight))
+    def _item(self, column: Column, row: Row) -> qt.QTableWidgetItem:
+        item = qt.QTableWidgetItem(column.text(row))
+        item.setTextAlignment(qt.Qt.AlignVCenter | (qt.Qt.AlignRight if column.is_number else qt.Qt.AlignLeft))
+        if row.verdict is Verdict.REJECTED:
+            font = qt.QFont(self._widget.font)
+            font.setStrikeOut(True)
+            item.setFont(font)
         return item
 
-    def _row_tool_tip(self, row: dict[str, float | str]) -> str:
-        """All ratings of a nodule, a sentence in a line, and what they are not; "" where it was not rated."""
-        if not row["ratings"]:
-            return ""
-        sentences = html.escape(row["ratings"]).replace(". ", ".<br>")
-        caution = html.escape(tr("Impressions of a picture, compared by a program; no diagnosis."))
-        return f"{sentences}<br><i>{caution}</i>"
+    def _mark_chosen(self, nodule_id: int | None) -> bool:
+        """Choose a row without telling; whether there is one to choose."""
+        self._widget.blockSignals(True)
+        self._widget.clearSelection()
+        found = nodule_id in self.visible_ids
+        if found:
+            self._widget.selectRow(self.all_ids.index(nodule_id))
+        self._widget.blockSignals(False)
+        return found
 
     def _on_header_clicked(self, _section: int) -> None:
+        kept = self.chosen_id
         self._sort_and_fill()
+        self._mark_chosen(kept)
 
     def _on_chosen(self) -> None:
-        indexes = self._widget.selectionModel().selectedRows()
-        if indexes:
-            self._chosen(self._rows[indexes[0].row()]["id"])
+        chosen = self.chosen_id
+        if chosen is not None:
+            self._chosen(chosen)
 
 
-def _order(value: float | str) -> float | str:
-    """Sorts a value; a number that is not known is below all others."""
-    return -math.inf if isinstance(value, float) and math.isnan(value) else value
+def _risk(row: Row) -> str:
+    if row.brock is None:
+        return ""
+    low, high = (f"{100 * end:.0f}" for end in row.brock)
+    return f"{low}%" if low == high else f"{low}\N{EN DASH}{high}%"
+
+
+def _row_tool_tip(row: Row) -> str:
+    """What else is known of a nodule, a sentence in a line, and what it is not; "" where there is nothing."""
+    if not row.remarks:
+        return ""
+    lines = [tr("Mean attenuation {hu:.0f} HU.").format(hu=row.mean_hu), *row.remarks]
+    caution = html.escape(tr("Ratings are impressions of a picture, compared by a program; no diagnosis."))
+    return f"{'<br>'.join(html.escape(one) for one in lines)}<br><i>{caution}</i>"

@@ -11,6 +11,7 @@ import qt
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.widgets.margin_fields import MarginFields
+from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
 from SegmentationAILib.widgets.structure_table import StructureRow, StructureTable
 from SegmentationAILib.widgets.text_dialog import TextDialog
@@ -115,11 +116,7 @@ class RadiotherapySection:
             ("evaluateButton", needs_dose),
             ("contourTumourButton", needs_points),
         ):
-            button = getattr(self._ui, name)
-            tip = button.property("usualToolTip") or button.toolTip
-            button.setProperty("usualToolTip", tip)
-            button.setEnabled(not reason)
-            button.setToolTip(reason or tip)
+            enable_unless(getattr(self._ui, name), reason)
 
     def _observe(self, structures: Any) -> None:
         for caller, tag in self._tags:

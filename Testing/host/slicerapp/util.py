@@ -18,7 +18,7 @@ class Dialogs:
     """Message boxes that would have been shown: kept instead, and answered as told.
 
     Attributes:
-        shown: (kind, text) in order.
+        shown: (kind, text) in order; ("module", name) where another module was opened.
         answer: what the user clicks in a question: True for OK or Yes.
     """
 
@@ -63,6 +63,7 @@ def complete(dialogs: Dialogs) -> None:
     util.infoDisplay = lambda text, *_a, **_o: dialogs.tell("information", text)
     util.confirmOkCancelDisplay = lambda text, *_a, **_o: dialogs.ask(text)
     util.confirmYesNoDisplay = lambda text, *_a, **_o: dialogs.ask(text)
+    util.selectModule = lambda name: dialogs.tell("module", name)
     util.pip_install = no_pip
     util.tryWithErrorDisplay = try_with_error_display
 

@@ -1,0 +1,141 @@
+"""The follow-up section of the panel: comparison with a prior CT, what became of each nodule, both CTs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+
+from SegmentationAILib.widgets.reasons import enable_unless
+from SegmentationAILib.widgets.run_controls import RunControls
+from SegmentationAILib.widgets.translation import tr
+
+_FONT_SCALE = 0.85
+_PERCENT = 100
+
+
+class FollowUpSection:
+    """Drives ``followUpCollapsibleButton``.
+
+    Args:
+        ui: the panel's named widgets.
+        logic: the module's logic.
+        controls: runs work with progress and a message.
+        parameters: the parameter node, None in a closed scene.
+        views: shows both CTs side by side.
+    """
+
+    def __init__(self, ui: Any, logic: Any, controls: RunControls, parameters: Callable[[], Any], views: Any) -> None:
+        self._ui, self._logic, self._controls = ui, logic, controls
+        self._parameters, self._views = parameters, views
+        self._places: list[tuple[float, float, float] | None] = []
+        table = ui.pairsTable
+        table.setColumnCount(4)
+        table.setHorizontalHeaderLabels([tr("Now"), tr("Before"), tr("Volume"), tr("What became of it")])
+        font = qt.QFont(table.font)
+        font.setPointSizeF(_FONT_SCALE * font.pointSizeF())
+        table.setFont(font)
+        table.horizontalHeader().setFont(font)
+        table.horizontalHeader().setMinimumSectionSize(10)
+        table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        table.horizontalHeader().setSectionResizeMode(3, qt.QHeaderView.Stretch)
+        table.verticalHeader().setVisible(False)
+        table.connect("itemSelectionChanged()", self._on_chosen)
+        ui.compareButton.connect("clicked()", self._compare)
+        ui.sideBySideButton.connect("clicked(bool)", self._on_side_by_side)
+
+    def show(self) -> None:
+        """Show the comparison of the parameter node's findings, and what can be done."""
+        parameters = self._parameters()
+        findings = parameters.findings if parameters else None
+        compared = self._logic.followUp(findings) if findings else None
+        self._fill(compared)
+        if compared is None:
+            self._views.close_side_by_side()
+            self._ui.sideBySideButton.setChecked(False)
+        volume = parameters.inputVolume if parameters else None
+        prior = parameters.priorVolume if parameters else None
+        reason = ""
+        if volume is None:
+            reason = tr("Choose a CT volume above.")
+        elif prior is None:
+            reason = tr("Choose a prior CT above.")
+        elif prior is volume:
+            reason = tr("The prior CT is the current one; choose an earlier one above.")
+        elif not parameters.daysBetween and self._logic.daysBetween(volume, prior) is None:
+            reason = tr("The CTs' dates are not known or do not fit; enter the days between them.")
+        enable_unless(self._ui.compareButton, reason)
+        enable_unless(self._ui.sideBySideButton, "" if compared else tr("Compare with a prior CT first."))
+
+    def close(self) -> None:
+        """The panel goes away."""
+        self._views.close_side_by_side()
+
+    def _fill(self, compared: Any) -> None:
+        rows: list[tuple[str, str, str, str, str]] = []
+        self._places = []
+        for pair in compared.pairs if compared else ():
+            change = f"{pair.volume_change:+.0%}"
+            rows.append((str(pair.current.id), str(pair.prior.id), change, pair.behaviour.value, pair.sentence))
+            self._places.append(pair.current.centre_ras)
+        for ones, is_current in ((compared.new, True), (compared.resolved, False)) if compared else ():
+            for one in ones:
+                number = str(one.nodule.id)
+                ids = (number, "") if is_current else ("", number)
+                rows.append((*ids, "", one.behaviour.value, one.sentence))
+                self._places.append(one.nodule.centre_ras if is_current else one.place_ras)
+        for one in compared.unseen if compared else ():
+            rows.append(("", "", "", tr("not covered"), one.sentence))
+            self._places.append(None)
+        table = self._ui.pairsTable
+        table.blockSignals(True)
+        table.setRowCount(len(rows))
+        for row, (*texts, sentence) in enumerate(rows):
+            for column, text in enumerate(texts):
+                item = qt.QTableWidgetItem(text)
+                item.setToolTip(sentence)
+                table.setItem(row, column, item)
+        table.blockSignals(False)
+        self._ui.followUpLabel.setText(_summary(compared))
+
+    def _on_chosen(self) -> None:
+        indexes = self._ui.pairsTable.selectionModel().selectedRows()
+        place = self._places[indexes[0].row()] if indexes else None
+        if place is not None:
+            self._views.jump(place)
+
+    def _compare(self) -> None:
+        parameters = self._parameters()
+
+        def work(progress: Any) -> str:
+            findings = parameters.findings
+            if findings is None or self._logic.volumeOf(findings) is not parameters.inputVolume:
+                findings = parameters.inputVolume
+            sentences = self._logic.compare(
+                findings, parameters.priorVolume, parameters.daysBetween or None, parameters.device, progress
+            )
+            parameters.findings = self._logic.findingsIn(parameters.inputVolume)
+            return tr("{count} nodules were compared.").format(count=len(sentences))
+
+        said = self._controls.run(work)
+        if said:
+            self._controls.say(said)
+        self.show()
+
+    def _on_side_by_side(self, wanted: bool) -> None:
+        if not wanted:
+            self._views.close_side_by_side()
+            return
+        findings = self._parameters().findings
+        self._views.show_side_by_side(findings, self._logic.priorOf(findings), self._logic.followUp(findings))
+
+
+def _summary(compared: Any) -> str:
+    """How sure the comparison is, and what makes it less so."""
+    if compared is None:
+        return ""
+    fit = tr("{days:.0f} days; the lungs overlap by {overlap:.0f} % after registration.").format(
+        days=compared.days, overlap=_PERCENT * compared.registration.overlap
+    )
+    return " ".join((fit, *compared.warnings))

@@ -1,0 +1,209 @@
+"""The review of nodules in the panel: accept, reject, undo, add by a click, edit, explain; with keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import qt
+
+from LungNoduleAILib.widgets.assessment_view import AssessmentView
+from LungNoduleAILib.widgets.nodule_table import NoduleTable
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.widgets.reasons import enable_unless
+from SegmentationAILib.widgets.run_controls import RunControls
+from SegmentationAILib.widgets.translation import tr
+
+# In the nodules section, where they take no text away from anything.
+KEYS = {
+    "acceptButton": "A",
+    "rejectButton": "R",
+    "undoButton": "Ctrl+Z",
+    "nextButton": "N",
+    "addButton": "Insert",
+    "editButton": "E",
+    "measureButton": "M",
+}
+
+
+class ReviewSection:
+    """Drives the table and the buttons of ``resultsCollapsibleButton`` and ``noduleCollapsibleButton``.
+
+    Args:
+        ui: the panel's named widgets.
+        logic: the module's logic.
+        controls: runs work with progress and a message.
+        parameters: the parameter node, None in a closed scene.
+        views: jumps to a nodule, opens the Segment Editor, shows an overlay, takes a click.
+    """
+
+    def __init__(self, ui: Any, logic: Any, controls: RunControls, parameters: Callable[[], Any], views: Any) -> None:
+        self._ui, self._logic, self._controls = ui, logic, controls
+        self._parameters, self._views = parameters, views
+        self.table = NoduleTable(ui.nodulesTable, self._on_chosen)
+        self._assessment = AssessmentView(ui.assessmentText, ui.questionsWidget, self._on_answer)
+        self._similar: dict[tuple[str, int], tuple[str, ...]] = {}
+        self._shortcuts = []
+        for name, slot in (
+            ("acceptButton", self._accept),
+            ("rejectButton", self._reject),
+            ("undoButton", self._undo),
+            ("nextButton", self._next),
+            ("editButton", self._edit),
+            ("measureButton", self._measure),
+            ("explainButton", self._explain),
+        ):
+            getattr(ui, name).connect("clicked()", slot)
+        ui.addButton.connect("clicked(bool)", self._on_add)
+        for name, key in KEYS.items():
+            shortcut = qt.QShortcut(qt.QKeySequence(key), ui.resultsCollapsibleButton)
+            shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+            shortcut.connect("activated()", getattr(ui, name).click)
+            self._shortcuts.append(shortcut)
+
+    def show(self) -> None:
+        """Show the findings of the parameter node: rows, filter, the chosen nodule, what can be done."""
+        findings = self._findings
+        try:
+            rows = self._logic.overview(findings) if findings else []
+        except InputError as problem:
+            rows = []
+            self._controls.say(str(problem), is_problem=True)
+        self.table.show(rows)
+        self.filter()
+        self.show_chosen()
+
+    def filter(self) -> None:
+        """Hide what scores less than the parameter node says."""
+        parameters = self._parameters()
+        self.table.filter(parameters.minimumScore if parameters else 0.0)
+
+    def show_chosen(self) -> None:
+        """Show the chosen nodule's assessment, and which buttons can be used."""
+        findings, chosen = self._findings, self.table.chosen_id
+        if findings is None or chosen is None:
+            hint = tr("Choose a nodule in the table.") if self.table.all_ids else tr("There is no nodule to show.")
+            self._assessment.show(hint, None, {})
+        else:
+            self._show_assessment(findings, chosen)
+        self._enable()
+
+    def attempt(self, work: Callable[[], object]) -> None:
+        """Do what takes no time; what is wrong is said below the button."""
+        try:
+            said = work()
+        except InputError as problem:
+            self._controls.say(str(problem), is_problem=True)
+        else:
+            self._controls.say(said if isinstance(said, str) else "")
+
+    @property
+    def _findings(self) -> Any:
+        parameters = self._parameters()
+        return parameters.findings if parameters else None
+
+    def _show_assessment(self, findings: Any, chosen: int) -> None:
+        try:
+            assessment = self._logic.assessment(findings, chosen)
+            corrections = self._logic.corrections(findings, chosen)
+        except InputError as problem:
+            self._assessment.show(str(problem), None, {})
+            return
+        row = next(one for one in self.table.rows if one.id == chosen)
+        title = tr("Nodule {number}, {place}, {size:.1f} mm").format(
+            number=chosen, place=row.place or tr("place not known"), size=row.mean_diameter_mm
+        )
+        self._assessment.show(title, assessment, corrections, self._similar.get((findings.GetID(), chosen), ()))
+
+    def _enable(self) -> None:
+        findings, chosen = self._findings, self.table.chosen_id
+        needs_findings = "" if findings else tr("Detect nodules first.")
+        needs_nodule = needs_findings or ("" if chosen is not None else tr("Choose a nodule in the table."))
+        history = needs_findings or ("" if self._logic.canUndo(findings) else tr("Nothing was decided or changed yet."))
+        for name, reason in (
+            ("acceptButton", needs_nodule),
+            ("rejectButton", needs_nodule),
+            ("editButton", needs_nodule),
+            ("measureButton", needs_nodule),
+            ("explainButton", needs_nodule),
+            ("undoButton", history),
+            ("nextButton", needs_findings),
+            ("addButton", needs_findings),
+        ):
+            enable_unless(getattr(self._ui, name), reason)
+
+    def _on_chosen(self, nodule_id: int) -> None:
+        self._views.jump_to(self._findings, nodule_id)
+        self.show_chosen()
+
+    def _on_answer(self, name: str, value: object) -> None:
+        chosen = self.table.chosen_id
+        self.attempt(lambda: self._logic.correct(self._findings, chosen, **{name: value}))
+        self.show_chosen()
+
+    def _accept(self) -> None:
+        self.attempt(lambda: self._logic.accept(self._findings, self.table.chosen_id))
+
+    def _reject(self) -> None:
+        self.attempt(lambda: self._logic.reject(self._findings, self.table.chosen_id))
+
+    def _undo(self) -> None:
+        self.attempt(lambda: tr("Taken back: {what}.").format(what=self._logic.undo(self._findings)))
+
+    def _next(self) -> None:
+        following = self.table.next_open()
+        if following is None:
+            self._controls.say(tr("Every nodule shown was reviewed."))
+            return
+        self._controls.say("")
+        self.table.choose(following)
+
+    def _edit(self) -> None:
+        self._controls.say(tr("Draw in the Segment Editor, come back and click Measure again."))
+        self._views.edit(self._findings, self.table.chosen_id)
+
+    def _measure(self) -> None:
+        chosen = self.table.chosen_id
+        self._run(lambda progress: self._logic.characterize(self._findings, chosen, self._device, progress))
+
+    def _on_add(self, wanted: bool) -> None:
+        if wanted:
+            self._controls.say(tr("Click on the middle of the nodule in a slice view."))
+            self._views.pick(self._add, lambda: self._ui.addButton.setChecked(False))
+        else:
+            self._views.stop_picking()
+            self._controls.say("")
+
+    def _add(self, ras: tuple[float, float, float]) -> None:
+        number = self._run(lambda progress: self._logic.addNodule(self._findings, ras, self._device, progress))
+        if number is not None:
+            self.table.choose(number)
+            self._controls.say(tr("Nodule {number} was added.").format(number=number))
+
+    def _explain(self) -> None:
+        findings, chosen = self._findings, self.table.chosen_id
+        found = self._run(lambda progress: self._logic.explain(findings, chosen, self._device, progress))
+        if found is None:
+            return
+        volume, explanation = found
+        self._views.lay_over(volume)
+        self._similar[findings.GetID(), chosen] = (
+            tr("Red speaks for a nodule, blue against it, as the detector sees it."),
+            *(
+                tr("Similar: {size:.0f} mm, {readers} ({name}).").format(
+                    size=one.diameter_mm, readers=one.readers, name=one.name
+                )
+                for one in explanation.similar
+            ),
+        )
+        self.show_chosen()
+
+    @property
+    def _device(self) -> str:
+        return self._parameters().device
+
+    def _run(self, work: Callable[[Progress], Any]) -> Any:
+        made = self._controls.run(work)
+        self.show_chosen()
+        return made
