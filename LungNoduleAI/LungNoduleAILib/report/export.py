@@ -12,7 +12,7 @@ from LungNoduleAILib.report.dicom_sr import write_sr
 from LungNoduleAILib.report.html import write_html
 from LungNoduleAILib.report.json_file import write_json
 from LungNoduleAILib.report.pdf import write_pdf
-from LungNoduleAILib.report.table import write_csv
+from LungNoduleAILib.report.reported_table import write_report_csv
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import check_writable
@@ -28,7 +28,7 @@ FILES = {
     "sr": "nodules-sr.dcm",
 }
 FORMATS = tuple(FILES)
-_OWN = {"csv": write_csv, "json": write_json, "html": write_html, "pdf": write_pdf}
+_OWN = {"csv": write_report_csv, "json": write_json, "html": write_html, "pdf": write_pdf}
 # The CT, where it did not come from DICOM.
 CT_FOLDER = "ct"
 
