@@ -39,7 +39,7 @@ class NoduleLogic:
         return findings.GetNodeReference(RECORD_ROLE)
 
     def noduleRows(self, findings: Node) -> list[dict[str, float | str]]:
-        """A dictionary for each nodule, keyed by the columns of ``nodules.csv``.
+        """A dictionary for each nodule: its measurements by the columns of ``nodules.csv``, and the decision.
 
         Example::
 
@@ -296,10 +296,7 @@ class NoduleLogic:
 
             logic.exportCsv(findings, "nodules.csv")
         """
-        from LungNoduleAILib.report.table import COLUMNS, write_rows
-
-        rows = self.noduleRows(findings)
-        return write_rows([[row[column.name] for column in COLUMNS] for row in rows], path)
+        return self._workflow.export_csv(findings, Path(path))
 
     @cached_property
     def _workflow(self) -> Any:

@@ -69,10 +69,11 @@ def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Finding
         segmentation = add_segmentation(layers, volume_node, f"{name} findings")
         markups = _add_markups(volume_node, f"{name} nodules")
         _place_points(markups, findings.nodules)
-        table = add_table(f"{name} nodule table", _columns(findings.nodules))
+        reading = reading_of(findings)
+        table = add_table(f"{name} nodule table", _columns(reading))
         record = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{name} findings record")
         record.SetHideFromEditors(True)
-        record.SetText(to_text(reading_of(findings), findings.lungs.grid))
+        record.SetText(to_text(reading, findings.lungs.grid))
         _show_outlines(segmentation, findings)
         for role, node in ((MARKUPS_ROLE, markups), (TABLE_ROLE, table), (RECORD_ROLE, record)):
             place_beside(node, volume_node)
@@ -122,12 +123,11 @@ def write_reading(
         for one in changed:
             [labels] = nodule_layers([one], grid)
             write_segment(segmentation, one, labels.array == one.id)
-        if before.nodules != after.nodules:
-            markups, table = (segmentation.GetNodeReference(role) for role in (MARKUPS_ROLE, TABLE_ROLE))
-            if markups is not None:
-                _place_points(markups, after.nodules)
-            if table is not None:
-                _fill_table(table, _columns(after.nodules))
+        markups, table = (segmentation.GetNodeReference(role) for role in (MARKUPS_ROLE, TABLE_ROLE))
+        if markups is not None and before.nodules != after.nodules:
+            _place_points(markups, after.nodules)
+        if table is not None:
+            _fill_table(table, _columns(after))
         # Last, since the panel reads all when it changes.
         segmentation.GetNodeReference(RECORD_ROLE).SetText(to_text(after, grid))
 
@@ -309,15 +309,22 @@ def _fill_table(table: slicer.vtkMRMLTableNode, columns: Sequence[tuple[str, Seq
         table.AddColumn(column)
 
 
-def _columns(nodules: Sequence[Nodule]) -> list[tuple[str, Sequence]]:
+def _columns(reading: Reading) -> list[tuple[str, Sequence]]:
     """The columns of the nodule table with their values, numbers as arrays."""
-    values = rows(nodules)
+    values = rows(reading.nodules)
     columns = []
     for index, column in enumerate(COLUMNS):
         cells = [row[index] for row in values]
         kind = np.int32 if column.name == "id" else np.float64
         columns.append((column.name, cells if column.is_text else np.array(cells, dtype=kind)))
-    return columns
+    decisions = list(reading.decisions.values())
+    return [
+        *columns,
+        ("decision", [one.verdict.value for one in decisions]),
+        ("decided_at", [one.at.isoformat() if one.at else "" for one in decisions]),
+        ("outline_edited", ["yes" if one.edited else "no" for one in decisions]),
+        ("added_by_reader", ["yes" if one.added else "no" for one in decisions]),
+    ]
 
 
 def _show_outlines(segmentation: slicer.vtkMRMLSegmentationNode, findings: Findings) -> None:

@@ -22,6 +22,7 @@ from LungNoduleAILib.overview import Row, rows_of
 from LungNoduleAILib.reading import PriorLink, Reading
 from LungNoduleAILib.report.content import ReportContent
 from LungNoduleAILib.report.export import write_report
+from LungNoduleAILib.report.reported_table import write_report_csv
 from LungNoduleAILib.review import Verdict
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
@@ -318,6 +319,15 @@ def report(
     progress = progress or Progress()
     told = content(findings, explain_on=explain_on, header=header, progress=progress.part(0.0, 0.6))
     return write_report(told, folder, formats, source=source, progress=progress.part(0.6, 1.0))
+
+
+def export_csv(findings: Node, path: Path) -> Path:
+    """Write all nodules, rejected ones too, with what was said and decided of each.
+
+    Raises:
+        InputError: the CT or the lungs are gone, or the folder cannot be written to.
+    """
+    return write_report_csv(content(findings), path)
 
 
 def _change(findings: Node, change: Any) -> None:

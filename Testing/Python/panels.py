@@ -79,6 +79,11 @@ def click(widget: QWidget) -> None:
     QTest.mouseClick(widget, Qt.LeftButton)
 
 
+def tick(check_box: QWidget) -> None:
+    """A click on the box itself, since a row wider than its words takes none beside them."""
+    QTest.mouseClick(check_box, Qt.LeftButton, Qt.NoModifier, QPoint(8, check_box.height // 2))
+
+
 def click_row(table: QWidget, row: int) -> None:
     index = table.model().index(row, 0)
     QTest.mouseClick(table.viewport(), Qt.LeftButton, Qt.NoModifier, table.visualRect(index).center())
@@ -148,6 +153,12 @@ class Panel:
     def resize(self, width: int) -> None:
         """The user drags the panel's edge."""
         self._window.resize(width, self._window.height)
+        self._host.process_events()
+
+    def focus(self, widget: QWidget) -> None:
+        """The user goes to a widget, which takes the keys."""
+        self._window.activateWindow()
+        widget.setFocus()
         self._host.process_events()
 
     @property
