@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.coding import Code
@@ -32,6 +33,7 @@ from SegmentationAILib.errors import InputError
 # A nodule that was found again on the prior CT lies this close to where the report has it, or within its radius.
 _SAME_PLACE_MM = 5.0
 _FINDINGS = {code.meaning: code for code in codes.NODULE_FINDINGS}
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 _Key = TypeVar("_Key")
 
 
@@ -100,10 +102,23 @@ def _report(path: Path) -> Dataset:
     try:
         report = pydicom.dcmread(path)
     except (OSError, InvalidDicomError, EOFError, ValueError) as error:
-        raise InputError(f"'{path.name}' is not a DICOM file that can be read; choose the prior report.") from error
+        raise InputError(f"'{path.name}' is no DICOM file that can be read; choose the prior report.") from error
+    if not _is_whole(report):
+        raise InputError(f"The report '{path.name}' was not copied whole; fetch or export it again.")
     if not is_measurement_report(report):
         raise InputError(f"'{path.name}' is no DICOM report by TID 1500; choose the prior report's file.")
     return report
+
+
+def _is_whole(report: Dataset) -> bool:
+    """Whether no element ends before its length does: pydicom reads what is there, and would miss nodules."""
+    return not any(
+        isinstance(raw, RawDataElement)
+        and raw.value is not None
+        and raw.length != _UNDEFINED_LENGTH
+        and len(raw.value) < raw.length
+        for raw in report.elements()
+    )
 
 
 def _prior(report: Dataset, headers: Mapping[Path, Dataset]) -> PriorReport:
