@@ -167,8 +167,8 @@ def _risk(risk: Risk) -> dict[str, Any]:
 
 def _explanation(explanation: Explanation) -> dict[str, Any]:
     return {
-        "largest_fall_of_logit": float(explanation.influence.max()),
-        "largest_rise_of_logit": float(-explanation.influence.min()),
+        "largest_fall_of_logit_per_ml": float(explanation.influence.max()),
+        "largest_rise_of_logit_per_ml": float(-explanation.influence.min()),
         "similar": [
             {
                 "name": one.name,

@@ -137,8 +137,10 @@ def _explanation(volume: Volume, nodule: Nodule, explanation: Explanation | None
     if explanation is None:
         return []
     falls, rises = float(explanation.influence.max()), float(-explanation.influence.min())
-    found = [f"its logit falls by {falls:.2f} at most where orange voxels are replaced by lung"] * (falls > 0)
-    found += [f"it rises by {rises:.2f} at most where blue ones are"] * (rises > 0)
+    found = [f"its logit falls by up to {falls:.2f} for each ml of orange voxels that is replaced by lung"] * (
+        falls > 0
+    )
+    found += [f"it rises by up to {rises:.2f} for each ml of blue ones"] * (rises > 0)
     caption = f"What the detector's score depends on: {', '.join(found) or 'no voxel changes it'}."
     similar = explanation.similar[:_MOST_SIMILAR]
     if similar:
