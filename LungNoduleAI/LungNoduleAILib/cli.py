@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 
 from LungNoduleAILib.cli_models import models
-from LungNoduleAILib.cli_output import one_line, progress_bar
+from LungNoduleAILib.cli_nodules import compare, detect, report
+from LungNoduleAILib.cli_output import one_line
 from LungNoduleAILib.cli_radiomics import radiomics
 from LungNoduleAILib.cli_radiotherapy import rt
 from LungNoduleAILib.cli_train import train
 from LungNoduleAILib.exit_codes import EXIT_FAILED
 from SegmentationAILib import __version__
-from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.engine.task import Task
 
 
 @click.group()
@@ -36,23 +35,6 @@ def doctor() -> None:
 
 
 @main.command()
-@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0, mps")
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score of a nodule  [default: the detector's]")
-def detect(source: Path, output: Path, device: str, threshold: float | None) -> None:
-    """Find the nodules of INPUT and write nodules.csv and labels.nrrd to the folder OUTPUT.
-
-    INPUT is a DICOM folder or a NRRD, NIfTI or MHA file. In labels.nrrd, 1 is the right lung, 2 the
-    left lung, 3 the airway and 100 + id a nodule.
-    """
-    options = {} if threshold is None else {"threshold": threshold}
-    with one_line(), progress_bar() as progress:
-        count = _detect(source, output, options, device, progress)
-    click.echo(f"{count} {'nodule' if count == 1 else 'nodules'}; nodules.csv and labels.nrrd are in {output}")
-
-
-@main.command()
 @click.argument("candidates", type=click.Path(path_type=Path))
 @click.argument("references", type=click.Path(path_type=Path))
 @click.argument("output", metavar="OUT", type=click.Path(path_type=Path, file_okay=False))
@@ -68,6 +50,9 @@ def evaluate(candidates: Path, references: Path, output: Path, excluded: Path | 
         click.echo(_evaluate(candidates, references, output, excluded, series))
 
 
+main.add_command(detect)
+main.add_command(compare)
+main.add_command(report)
 main.add_command(models)
 main.add_command(radiomics)
 main.add_command(rt)
@@ -85,22 +70,3 @@ def _evaluate(candidates: Path, references: Path, output: Path, excluded: Path |
     result = froc(detections)
     froc_report.write(result, counts, output)
     return froc_report.text(result, counts)
-
-
-def _detect(source: Path, output: Path, options: dict[str, float], device: str, progress: Progress) -> int:
-    """The number of nodules written to the folder; made in full before anything is written."""
-    from LungNoduleAILib.analysis import NODULES, analyze  # imports torch, which takes seconds
-    from LungNoduleAILib.layers import merged
-    from LungNoduleAILib.report.table import write_csv
-    from SegmentationAILib.files import check_writable, load, save
-
-    check_writable(output)
-    progress(0.0, "Reading")
-    volume = load(source)
-    findings = analyze(volume, Task(NODULES, options, device), progress.part(0.05, 0.95))
-    progress(0.95, "Writing")
-    output.mkdir(parents=True, exist_ok=True)
-    save(merged(findings.lungs, findings.nodules), output / "labels.nrrd")
-    write_csv(findings.nodules, output / "nodules.csv")
-    progress(1.0, "Done")
-    return len(findings.nodules)

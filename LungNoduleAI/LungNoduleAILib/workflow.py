@@ -15,7 +15,9 @@ from LungNoduleAILib.explanation.explain import explain as explain_nodule
 from LungNoduleAILib.explanation.result import Explanation
 from LungNoduleAILib.followup.comparison import FollowUp, compare_registered
 from LungNoduleAILib.followup.comparison import compare as compare_cts
-from LungNoduleAILib.followup.exam import Exam, days_between, read_exam
+from LungNoduleAILib.followup.exam import Exam, interval, read_exam
+from LungNoduleAILib.followup.table import COLUMNS
+from LungNoduleAILib.followup.table import rows as table_rows
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.outlined import nodule_at, nodule_from_outline
 from LungNoduleAILib.overview import Row, rows_of
@@ -182,7 +184,9 @@ def compare(
     )
     scene.link_prior(current, prior)
     scene.write_reading(current, reading, replace(reading, prior=PriorLink(found.registration, days)))
-    scene.add_pairs(follow_up_columns(found), f"{volume.name} follow-up", current)
+    lines = table_rows(found)
+    columns = [(name, [line[n] for line in lines]) for n, name in enumerate(COLUMNS)]
+    scene.add_pairs(columns, f"{volume.name} follow-up", current)
     return found
 
 
@@ -191,20 +195,6 @@ def exam_of(volume_node: Node, folder: str | Path | None = None) -> Exam:
     if folder:
         return read_exam(folder, volume_from_node(volume_node))
     return scene.exam_of(volume_node)
-
-
-def interval(current: Exam, prior: Exam, days: float | None) -> float:
-    """Days between two CTs: as entered, else by their dates.
-
-    Raises:
-        InputError: they are of two patients, or no days were entered and a date is missing or in the wrong order.
-    """
-    if days is None:
-        return days_between(current, prior)
-    # What was entered stands for the dates alone.
-    if current.patient_id and prior.patient_id and current.patient_id != prior.patient_id:
-        raise InputError("The prior CT is of another patient; choose a CT of the same patient.")
-    return days
 
 
 def follow_up_of(findings: Node, reading: Reading | None = None) -> FollowUp | None:
@@ -220,19 +210,6 @@ def follow_up_of(findings: Node, reading: Reading | None = None) -> FollowUp | N
     link, earlier = reading.prior, scene.reading_from_scene(prior)
     volumes = volume_from_node(scene.ct_of(findings)), volume_from_node(scene.ct_of(prior))
     return compare_registered(volumes[0], reading.kept, volumes[1], earlier.kept, link.registration, link.days)
-
-
-def follow_up_columns(found: FollowUp) -> list[tuple[str, list[str]]]:
-    """A row for each nodule of either CT, as the table node shows it."""
-    lines = [
-        (str(p.current.id), str(p.prior.id), f"{p.volume_change:+.0%}", p.behaviour.value, p.sentence)
-        for p in found.pairs
-    ]
-    lines += [(str(one.nodule.id), "", "", "new", one.sentence) for one in found.new]
-    lines += [("", str(one.nodule.id), "", "resolved", one.sentence) for one in found.resolved]
-    lines += [("", "", "", "not covered", one.sentence) for one in found.unseen]
-    names = ("nodule", "prior nodule", "volume change", "behaviour", "what became of it")
-    return [(name, [line[n] for line in lines]) for n, name in enumerate(names)]
 
 
 def assessment(findings: Node, nodule_id: int) -> Assessment:

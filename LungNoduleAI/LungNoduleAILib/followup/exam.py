@@ -72,8 +72,7 @@ def days_between(current: Exam, prior: Exam) -> int:
     Raises:
         InputError: the CTs are of two patients, a date is missing, or the prior CT is not the earlier one.
     """
-    if current.patient_id and prior.patient_id and current.patient_id != prior.patient_id:
-        raise InputError("The prior CT is of another patient; choose a CT of the same patient.")
+    _check_patient(current, prior)
     for name, exam in (("current", current), ("prior", prior)):
         if exam.date is None:
             raise InputError(f"The {name} CT has no date; enter the number of days between the two CTs.")
@@ -83,6 +82,24 @@ def days_between(current: Exam, prior: Exam) -> int:
     if days == 0:
         raise InputError("Both CTs are of the same day, so that no growth can be told; choose an earlier prior CT.")
     return days
+
+
+def interval(current: Exam, prior: Exam, days: float | None) -> float:
+    """Days between two CTs: as entered, else by their dates.
+
+    Raises:
+        InputError: they are of two patients, or no days were entered and a date is missing or in the wrong order.
+    """
+    if days is None:
+        return days_between(current, prior)
+    # What was entered stands for the dates alone.
+    _check_patient(current, prior)
+    return days
+
+
+def _check_patient(current: Exam, prior: Exam) -> None:
+    if current.patient_id and prior.patient_id and current.patient_id != prior.patient_id:
+        raise InputError("The prior CT is of another patient; choose a CT of the same patient.")
 
 
 def date_of(text: str) -> date | None:
