@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from LungNoduleAILib.report.picture import Picture
+
+_UNITS = "%|mm³|mm|mg|ml|HU|days|of 5|of 1"
+_BESIDE_A_NUMBER = re.compile(rf"(?<=\d) (?=(?:{_UNITS})(?!\w))|(?<=[<>≥≤]) (?=\d)")
 
 
 @dataclass(frozen=True)
@@ -103,3 +107,8 @@ class Document:
     use: str
     made_at: str
     sections: tuple[Section, ...]
+
+
+def unbroken(text: str) -> str:
+    """The same with hard spaces where no line may end: between a number and its unit or its sign."""
+    return _BESIDE_A_NUMBER.sub("\N{NO-BREAK SPACE}", text)

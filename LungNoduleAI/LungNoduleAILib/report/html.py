@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 
 from LungNoduleAILib.report.content import ReportContent
-from LungNoduleAILib.report.document import Block
+from LungNoduleAILib.report.document import Block, unbroken
 from LungNoduleAILib.report.picture import Picture
 from LungNoduleAILib.report.svg import svg
 from LungNoduleAILib.report.wording import document_of
@@ -34,7 +34,7 @@ def write_html(content: ReportContent, path: str | Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"kind": _kind, "source": _source}
+    environment.filters |= {"kind": _kind, "source": _source, "unbroken": unbroken}
     template = environment.get_template(TEMPLATE)
     with atomic_write(path) as partial:
         partial.write_text(template.render(document=document_of(content), version=__version__), encoding="utf-8")

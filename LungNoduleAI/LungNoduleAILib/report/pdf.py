@@ -27,7 +27,7 @@ from reportlab.platypus import (
 from reportlab.platypus import Table as Grid
 
 from LungNoduleAILib.report.content import ReportContent
-from LungNoduleAILib.report.document import Block, Document, Pictures, Section, Sentences, Table
+from LungNoduleAILib.report.document import Block, Document, Pictures, Section, Sentences, Table, unbroken
 from LungNoduleAILib.report.pdf_picture import PictureFlowable
 from LungNoduleAILib.report.pdf_style import (
     BAND,
@@ -128,11 +128,16 @@ def _head_and_foot(canvas: Canvas, document: Document, pages: int) -> None:
         canvas.line(MARGIN, y, right, y)
 
 
+def _shown(text: str) -> str:
+    """Text as reportlab's paragraphs take it."""
+    return escape(unbroken(text))
+
+
 def _story(document: Document) -> Iterator[Flowable]:
-    yield Paragraph(escape(document.title), STYLES["title"])
+    yield Paragraph(_shown(document.title), STYLES["title"])
     yield Spacer(0, 5)
-    yield Paragraph(escape(document.subtitle), STYLES["subtitle"])
-    yield Paragraph(escape(document.use), STYLES["use"])
+    yield Paragraph(_shown(document.subtitle), STYLES["subtitle"])
+    yield Paragraph(_shown(document.use), STYLES["use"])
     for section in document.sections:
         yield from _section(section, 0)
 
@@ -141,7 +146,7 @@ def _section(section: Section, level: int, above: tuple[Flowable, ...] = ()) -> 
     """A section's flowables; headings stay with what follows them."""
     if section.new_page:
         yield PageBreak()
-    heading = Paragraph(f"<a name={quoteattr(section.key)}/>{escape(section.title)}", STYLES[f"heading{level}"])
+    heading = Paragraph(f"<a name={quoteattr(section.key)}/>{_shown(section.title)}", STYLES[f"heading{level}"])
     heading.outline_entry = (section.key, section.title, level)
     above = (*above, heading)
     for block, following in zip_longest(section.blocks, section.blocks[1:]):
@@ -160,9 +165,9 @@ def _section(section: Section, level: int, above: tuple[Flowable, ...] = ()) -> 
 def _block(block: Block, above: tuple[Flowable, ...]) -> Iterator[Flowable]:
     """A block under headings that stay with it, or with the beginning of what is too long to stay together."""
     if isinstance(block, Pictures):
-        yield KeepTogether([*above, _pictures(block), Paragraph(escape(block.caption), STYLES["caption"])])
+        yield KeepTogether([*above, _pictures(block), Paragraph(_shown(block.caption), STYLES["caption"])])
     elif isinstance(block, Table):
-        head = (*above, Paragraph(escape(block.caption), STYLES["table caption"]))
+        head = (*above, Paragraph(_shown(block.caption), STYLES["table caption"]))
         table = _table(block)
         if table.wrap(WIDTH, A4[1])[1] <= LONGEST_KEPT:
             yield KeepTogether([*head, table, Spacer(0, 6)])
@@ -180,10 +185,10 @@ def _height(flowable: Flowable) -> float:
 
 def _sentences(block: Sentences) -> list[Flowable]:
     if not block.listed:
-        return [Paragraph(escape(" ".join(block.items)), STYLES[block.tone])]
-    items = [ListItem(Paragraph(escape(item), STYLES["item"]), bulletColor=QUIET) for item in block.items]
+        return [Paragraph(_shown(" ".join(block.items)), STYLES[block.tone])]
+    items = [ListItem(Paragraph(_shown(item), STYLES["item"]), bulletColor=QUIET) for item in block.items]
     bullets = {"bulletType": "bullet", "start": "•", "bulletFontName": TEXT, "bulletFontSize": 8.5}
-    before = [Paragraph(escape(block.before), STYLES[""])] if block.before else []
+    before = [Paragraph(_shown(block.before), STYLES[""])] if block.before else []
     return [*before, ListFlowable(items, leftIndent=12, **bullets)]
 
 
@@ -191,7 +196,7 @@ def _table(table: Table) -> Grid:
     widths = [WIDTH * width / sum(table.widths) for width in table.widths]
     titles = ["number title" if n in table.numbers else "column title" for n in range(len(widths))]
     styles = ["row title", *("number" if n in table.numbers else "cell" for n in range(1, len(widths)))]
-    head = [Paragraph(escape(title), STYLES[style]) for title, style in zip(table.header, titles, strict=True)]
+    head = [Paragraph(_shown(title), STYLES[style]) for title, style in zip(table.header, titles, strict=True)]
     links = table.links or ("",) * len(table.rows)
     rows = [
         [Paragraph(_cell(cell, link * (n == 0)), STYLES[styles[n]]) for n, cell in enumerate(row)]
@@ -216,7 +221,7 @@ def _table(table: Table) -> Grid:
 
 
 def _cell(text: str, link: str) -> str:
-    shown = escape(text).replace("\n", "<br/>")
+    shown = _shown(text).replace("\n", "<br/>")
     return f'<a href={quoteattr("#" + link)} color="#1f5fa8">{shown}</a>' if link else shown
 
 
@@ -227,12 +232,12 @@ def _pictures(block: Pictures) -> Grid:
     cells = []
     for n, (picture, width) in enumerate(zip(block.pictures, widths, strict=True)):
         cell: list[Flowable] = [
-            Paragraph(escape(picture.title), STYLES["picture title"]),
+            Paragraph(_shown(picture.title), STYLES["picture title"]),
             Spacer(0, 3),
             PictureFlowable(picture, width, TEXT, BOLD),
         ]
         if block.notes:
-            cell += [Spacer(0, 2), Paragraph(escape(block.notes[n]), STYLES["caption"])]
+            cell += [Spacer(0, 2), Paragraph(_shown(block.notes[n]), STYLES["caption"])]
         cells.append(cell)
     return Grid(
         [cells],
