@@ -306,6 +306,35 @@ class LungNoduleAITest(ScriptedLoadableModuleTest):
         self.assertEqual(len(lines), 1 + len(logic.noduleRows(findings)))
         self.delayDisplay("Nodules are hidden by score and exported")
 
+    def test_ReviewAndReport(self) -> None:
+        from SegmentationAILib.scene import add_volume  # needs torch
+
+        logic = LungNoduleAILogic()
+        findings = logic.detect(add_volume(phantom.chest(self.NODULES)), device="cpu", maximumNodules=2)
+        logic.accept(findings, 1)
+        logic.reject(findings, 2)
+        self.assertEqual([row["decision"] for row in logic.noduleRows(findings)], ["accepted", "rejected"])
+        self.assertEqual(logic.undo(findings), "nodule 2 rejected")
+        logic.correct(findings, 1, kind="solid", spiculation=False)
+        logic.setPatient(findings, age=64, female=True, family_history=False, emphysema=False)
+        low, high = logic.overview(findings)[0].brock
+        self.assertTrue(0.0 < low <= high < 1.0)
+        image = slicer.util.arrayFromSegmentBinaryLabelmap(findings, "nodule 1", logic.volumeOf(findings))
+        before = logic.nodules(findings)[0].measurements.volume_mm3
+        image[::2] = 0
+        slicer.util.updateSegmentBinaryLabelmapFromArray(image, findings, "nodule 1", logic.volumeOf(findings))
+        after = logic.characterize(findings, 1, device="cpu")[0].measurements.volume_mm3
+        self.assertLess(after, 0.8 * before)
+        logic.undo(findings)
+        self.assertEqual(logic.nodules(findings)[0].measurements.volume_mm3, before)
+        with self.assertRaises(InputError):
+            logic.compare(findings, findings, days=100)
+        with tempfile.TemporaryDirectory() as folder:
+            written = logic.report(findings, folder, formats=("csv", "json", "html"))
+            self.assertEqual([path.name for path in written], ["nodules.csv", "nodules.json", "report.html"])
+            self.assertIn("nodule 1", (Path(folder) / "report.html").read_text(encoding="utf-8").lower())
+        self.delayDisplay("Decisions are kept, undone and reported")
+
     def test_BadInputLeavesSceneAsItWas(self) -> None:
         volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
         before = slicer.mrmlScene.GetNumberOfNodes()

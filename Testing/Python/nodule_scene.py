@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
+from LungNoduleAILib import workflow
 from LungNoduleAILib.analysis import NODULES, Findings
 from LungNoduleAILib.characterization import characterize, nodule_of
-from LungNoduleAILib.nodule import Nodule
+from LungNoduleAILib.followup.comparison import compare_registered
+from LungNoduleAILib.followup.registration import LungRegistration
+from LungNoduleAILib.nodule import Nodule, NoduleMask
 from LungNoduleAILib.scene import FindingsNodes, show_findings
 from SegmentationAILib import phantom
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.organs import LUNG_STRUCTURES
 from SegmentationAILib.scene import add_volume
-from SegmentationAILib.volume import Volume
+from SegmentationAILib.volume import Grid, Volume
 
 SPHERES = (
     phantom.Sphere((70.0, 10.0, 0.0), 7.0),
@@ -25,6 +29,8 @@ SPHERES = (
 # The last is in the CT and was not found.
 FOUND = SPHERES[:2]
 MISSED = SPHERES[2]
+# How far lower the prior CT lies.
+SHIFT_MM = 12.0
 
 
 @cache
@@ -51,6 +57,38 @@ def _lungs(volume: Volume) -> LabelMap:
     for sphere in SPHERES:
         inside |= ball(volume, sphere.centre, sphere.radius + 2)
     return LabelMap(np.where(inside, np.where(r > 0, 1, 2), 0).astype(np.uint8), volume.grid, LUNG_STRUCTURES)
+
+
+def with_prior(monkeypatch):
+    """Findings nodes of the CT and of a copy of it that lies ``SHIFT_MM`` lower, which shows the first nodule alone.
+
+    Their comparison takes the shift as the registration, which takes long to find.
+    """
+    volume, found = chest_with_findings()
+    shift = np.eye(4)
+    shift[2, 3] = SHIFT_MM
+    there = Grid(volume.shape, np.linalg.inv(shift) @ volume.ijk_to_ras)
+    lungs = LabelMap(found.lungs.array, there, found.lungs.structures)
+    current = in_scene()[1].segmentation
+    before = replace(found, lungs=lungs, nodules=(_shifted(found.nodules[0], -SHIFT_MM),))
+    prior = show_findings(add_volume(Volume(volume.array, there, "before", "CT")), before).segmentation
+    nothing = np.zeros((3, 2, 2, 2), np.float32)
+    sides = ("left", "right")
+    known = LungRegistration(shift, nothing, there.with_spacing(200.0), 0.99, 0.9, 0.5, 0.98, 0.0, (1.0, 1.0), sides)
+
+    def compare(now, nodules, _lungs, then, earlier, _earlier_lungs, days, progress):
+        return compare_registered(now, nodules, then, earlier, known, days)
+
+    monkeypatch.setattr(workflow, "compare_cts", compare)
+    return current, prior
+
+
+def _shifted(nodule: Nodule, superior_mm: float) -> Nodule:
+    r, a, s = nodule.centre_ras
+    matrix = nodule.mask.grid.ijk_to_ras.copy()
+    matrix[2, 3] += superior_mm
+    mask = NoduleMask(nodule.mask.occupancy, Grid(nodule.mask.grid.shape, matrix))
+    return replace(nodule, centre_ras=(r, a, s + superior_mm), mask=mask)
 
 
 def ball(volume: Volume, centre: tuple[float, float, float], radius: float) -> np.ndarray:

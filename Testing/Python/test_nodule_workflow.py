@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 import slicer
-from nodule_scene import FOUND, MISSED, ball, chest_with_findings, in_scene
+from nodule_scene import FOUND, MISSED, ball, chest_with_findings, in_scene, with_prior
 
 from LungNoduleAILib import scene, workflow
 from LungNoduleAILib.guidelines.findings import Kind
@@ -224,3 +224,74 @@ def test_no_nodule_at_all_is_a_report_too(findings):
     content = workflow.content(findings)
     assert content.kept == ()
     assert content.exam.overall.category == "1"
+
+
+@pytest.fixture
+def two_studies(mrml_session, monkeypatch):
+    """Findings in a CT and in a copy of it that lies lower."""
+    mrml_session.clear()
+    return with_prior(monkeypatch)
+
+
+def test_follow_up_pairs_nodules_and_follows_every_later_edit(two_studies):
+    current, prior = two_studies
+    found = workflow.compare(current, prior, 180.0)
+    assert [(pair.current.id, pair.prior.id) for pair in found.pairs] == [(1, 1)]
+    assert [one.nodule.id for one in found.new] == [2]
+    growth = [(row.growth, row.behaviour) for row in workflow.rows(current)]
+    assert growth[0] == (pytest.approx(0.0, abs=1e-6), "stable")
+    assert growth[1] == (None, "new")
+    pairs = slicer.util.getNode("synthetic chest follow-up")
+    assert [pairs.GetCellText(row, 4) for row in range(pairs.GetNumberOfRows())] == ["stable", "new"]
+    volume, _ = chest_with_findings()
+    slicer.util.updateSegmentBinaryLabelmapFromArray(
+        ball(volume, FOUND[0].centre, 10.0).astype(np.uint8), current, "nodule 1", scene.ct_of(current)
+    )
+    workflow.measure_again(current, 1, "cpu")
+    assert workflow.rows(current)[0].growth > 1.0
+    workflow.decide(current, 2, Verdict.REJECTED)
+    assert workflow.follow_up_of(current).new == ()
+    content = workflow.content(current)
+    assert content.follow_up.days == 180.0
+    assert content.prior.name == "before"
+    assert content.nodules[0].uid == scene.reading_from_scene(prior)[1].uid
+
+
+def test_follow_up_comes_back_with_a_saved_scene_and_ends_with_the_prior(two_studies, mrml_session, tmp_path):
+    current, prior = two_studies
+    workflow.compare(current, prior, 90.0)
+    before = workflow.follow_up_of(current)
+    mrml_session.save_mrb(tmp_path / "scene.mrb")
+    mrml_session.clear()
+    mrml_session.load_mrb(tmp_path / "scene.mrb")
+    back = slicer.util.getNode("synthetic chest findings")
+    after = workflow.follow_up_of(back)
+    assert after.sentences == before.sentences
+    assert np.allclose(after.registration.to_prior((10, 20, 30)), before.registration.to_prior((10, 20, 30)), atol=0.01)
+    slicer.mrmlScene.RemoveNode(scene.prior_of(back))
+    assert workflow.follow_up_of(back) is None
+
+
+def test_prior_of_another_patient_is_refused_by_what_slicer_knows(two_studies):
+    current, prior = two_studies
+    for findings, patient, day in ((current, "P1", "20240601"), (prior, "P2", "20240101")):
+        in_study(scene.ct_of(findings), patient, day)
+    exams = tuple(workflow.exam_of(scene.ct_of(one)) for one in two_studies)
+    for days in (None, 100.0):
+        with pytest.raises(InputError, match="of another patient"):
+            workflow.compare(current, prior, days, exams)
+    in_study(scene.ct_of(prior), "P1", "20240101")
+    exams = tuple(workflow.exam_of(scene.ct_of(one)) for one in two_studies)
+    assert workflow.compare(current, prior, None, exams).days == 152
+    with pytest.raises(InputError, match="are the current ones"):
+        workflow.compare(current, current, 10.0)
+
+
+def in_study(volume_node, patient: str, day: str) -> None:
+    """Puts a volume under patient and study, as Slicer's DICOM module does."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    owner = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "patient")
+    hierarchy.SetItemAttribute(owner, "DICOM.PatientID", patient)
+    study = hierarchy.CreateStudyItem(owner, "study")
+    hierarchy.SetItemAttribute(study, "DICOM.StudyDate", day)
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(volume_node), study)

@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 
+from SegmentationAILib.errors import InputError
 from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
 from SegmentationAILib.widgets.translation import tr
@@ -49,7 +50,7 @@ class FollowUpSection:
         """Show the comparison of the parameter node's findings, and what can be done."""
         parameters = self._parameters()
         findings = parameters.findings if parameters else None
-        compared = self._logic.followUp(findings) if findings else None
+        compared = self._compared(findings)
         self._fill(compared)
         if compared is None:
             self._views.close_side_by_side()
@@ -128,7 +129,19 @@ class FollowUpSection:
             self._views.close_side_by_side()
             return
         findings = self._parameters().findings
-        self._views.show_side_by_side(findings, self._logic.priorOf(findings), self._logic.followUp(findings))
+        compared = self._compared(findings)
+        if compared is None:
+            # The prior CT left the scene.
+            self.show()
+            return
+        self._views.show_side_by_side(findings, self._logic.priorOf(findings), compared)
+
+    def _compared(self, findings: Any) -> Any:
+        """The comparison of findings; None without one, or where they hold no record."""
+        try:
+            return self._logic.followUp(findings) if findings else None
+        except InputError:
+            return None
 
 
 def _summary(compared: Any) -> str:
