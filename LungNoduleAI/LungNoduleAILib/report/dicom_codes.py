@@ -8,7 +8,6 @@ them has is in the private scheme ``99THORAXAI``, which every report declares.
 
 from __future__ import annotations
 
-from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from pydicom.sr.coding import Code
 
 from LungNoduleAILib.guidelines.findings import Behaviour, Calcification, Kind, Lobe
@@ -20,11 +19,6 @@ PRIVATE = "99THORAXAI"
 def private(value: str, meaning: str) -> Code:
     """A concept that no public scheme has."""
     return Code(value, PRIVATE, meaning)
-
-
-def scheme() -> CodingSchemeIdentificationItem:
-    """The private scheme, to be declared in a report."""
-    return CodingSchemeIdentificationItem(designator=PRIVATE, name="ThoraxAI", responsible_organization="ThoraxAI")
 
 
 MILLIMETRE = Code("mm", "UCUM", "mm")
@@ -44,6 +38,7 @@ LEFT = Code("7771000", "SCT", "Left")
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
 MEAN = Code("373098007", "SCT", "Mean")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+ACQUISITION_DATE = Code("126201", "DCM", "Acquisition Date")
 COMMENT = Code("121106", "DCM", "Comment")
 CENTRE = Code("111010", "DCM", "Center")
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")

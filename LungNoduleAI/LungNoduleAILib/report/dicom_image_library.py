@@ -17,9 +17,8 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes as standard
 from pydicom.valuerep import DA
 
+from LungNoduleAILib.report import dicom_codes as codes
 from LungNoduleAILib.report.dicom_source import SourceImages
-
-ACQUISITION_DATE = standard.DCM.AcquisitionDate
 
 
 def image_library(images: SourceImages) -> ContainerContentItem:
@@ -34,7 +33,9 @@ def image_library(images: SourceImages) -> ContainerContentItem:
     )
     day = str(images.datasets[0].get("AcquisitionDate") or "")
     if len(day) == len("YYYYMMDD") and day.isdigit():
-        group.ContentSequence.append(DateContentItem(name=ACQUISITION_DATE, value=DA(day), relationship_type=described))
+        group.ContentSequence.append(
+            DateContentItem(name=codes.ACQUISITION_DATE, value=DA(day), relationship_type=described)
+        )
     group.ContentSequence.append(
         UIDRefContentItem(
             name=standard.DCM.FrameOfReferenceUID,

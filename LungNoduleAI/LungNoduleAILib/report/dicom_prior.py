@@ -24,8 +24,6 @@ from LungNoduleAILib.guidelines.findings import Lobe
 from LungNoduleAILib.nodule import NoduleMask
 from LungNoduleAILib.report import dicom_codes as codes
 from LungNoduleAILib.report.dicom_groups import Group, groups_of, is_measurement_report, items_named
-from LungNoduleAILib.report.dicom_image_library import ACQUISITION_DATE
-from LungNoduleAILib.report.dicom_segments import read_segments
 from LungNoduleAILib.report.prior import PriorNodule, PriorReport
 from SegmentationAILib.dicom_series import is_dicom
 from SegmentationAILib.errors import InputError
@@ -137,6 +135,8 @@ def _prior(report: Dataset, headers: Mapping[Path, Dataset]) -> PriorReport:
 
 def _masks(groups: list[Group], headers: Mapping[Path, Dataset], notes: list[str]) -> dict[tuple[str, int], NoduleMask]:
     """By the SEG's SOP Instance UID and the segment's number."""
+    from LungNoduleAILib.report.dicom_segments import read_segments  # noqa: PLC0415 - not every Slicer has highdicom
+
     paths = {str(h.SOPInstanceUID): p for p, h in headers.items() if h.get("SOPClassUID") == SegmentationStorage}
     masks = {}
     for uid in dict.fromkeys(one.segment[0] for one in groups if one.segment):
@@ -210,7 +210,7 @@ def _mask_volume(mask: NoduleMask) -> float:
 
 def _exam(report: Dataset) -> Exam:
     """The CT's own day where the report says it, else the study's; the report itself may be of a later one."""
-    acquired = [str(item.get("Date") or "") for item in items_named(report, ACQUISITION_DATE)]
+    acquired = [str(item.get("Date") or "") for item in items_named(report, codes.ACQUISITION_DATE)]
     days = (_date(text) for text in (*acquired, str(report.get("StudyDate") or "")))
     return Exam(str(report.get("PatientID") or "").strip(), next((day for day in days if day is not None), None))
 

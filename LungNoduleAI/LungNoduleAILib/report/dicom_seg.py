@@ -15,12 +15,14 @@ from pydicom.uid import generate_uid
 
 import SegmentationAILib
 from LungNoduleAILib.layers import nodule_layers
+from LungNoduleAILib.report import dicom_codes as codes
 from LungNoduleAILib.report.content import ReportContent, ReportedNodule
 from LungNoduleAILib.report.dicom_source import (
     SERIAL_NUMBER,
     SourceImages,
     algorithm_name,
     algorithm_parameters,
+    complete,
     source_images,
 )
 from SegmentationAILib.errors import InputError
@@ -30,7 +32,6 @@ from SegmentationAILib.radiotherapy.dicom_objects import MANUFACTURER
 from SegmentationAILib.radiotherapy.structure_set import Role, RTStructure
 from SegmentationAILib.terminology import Code, Structure
 
-_ARTIFICIAL_INTELLIGENCE = SRCode("123110", "DCM", "Artificial Intelligence")
 _NODULES_SERIES, _LUNGS_SERIES = 9001, 9002
 
 # A segment's planes: k of the CT's slice -> bool [j, i].
@@ -112,7 +113,7 @@ def _description(
         algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC if drawn else SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=algorithm_name(content),
-            family=_ARTIFICIAL_INTELLIGENCE,
+            family=codes.ARTIFICIAL_INTELLIGENCE,
             version=SegmentationAILib.__version__,
             source=MANUFACTURER,
             parameters=algorithm_parameters(content),
@@ -174,11 +175,10 @@ def _write(
             hd.PlanePositionSequence(hd.CoordinateSystemNames.PATIENT, [float(x) for x in one.position])
             for one in slices
         ],
-        content_date=content.made_at.date(),
-        content_time=content.made_at.time(),
     )
     # highdicom takes those of the CT, which seldom say how far apart the slices are.
     dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = measures
+    complete(dataset, content)
     with atomic_write(path) as partial:
         dataset.save_as(partial)
     return path

@@ -78,6 +78,13 @@ def source_images(content: ReportContent, folder: str | Path) -> SourceImages:
     return images
 
 
+def complete(dataset: Dataset, content: ReportContent) -> None:
+    """What versions of highdicom set in different ways: when the content was made, and UTF-8 for its texts."""
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.ContentDate = content.made_at.strftime("%Y%m%d")
+    dataset.ContentTime = content.made_at.strftime("%H%M%S")
+
+
 def algorithm_parameters(content: ReportContent) -> dict[str, str]:
     """What makes the result again: model, hash of its weights, device and options."""
     named = {

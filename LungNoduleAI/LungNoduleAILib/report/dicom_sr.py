@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
@@ -55,6 +56,7 @@ from LungNoduleAILib.report.dicom_source import (
     SourceImages,
     algorithm_name,
     algorithm_parameters,
+    complete,
     source_images,
 )
 from LungNoduleAILib.review import Verdict
@@ -104,11 +106,9 @@ def write_sr(content: ReportContent, source: str | Path, path: str | Path, seg: 
         is_final=False,
         is_verified=False,
         series_description="Lung nodules, research use",
-        coding_schemes=[codes.scheme()],
-        specific_character_set="ISO_IR 192",
-        content_date=content.made_at.date(),
-        content_time=content.made_at.time(),
+        coding_schemes=[CodingSchemeIdentificationItem(codes.PRIVATE, name=MANUFACTURER)],
     )
+    complete(dataset, content)
     with atomic_write(path) as partial:
         dataset.save_as(partial)
     return path
@@ -163,8 +163,6 @@ def _algorithm(content: ReportContent) -> AlgorithmIdentification:
         name=algorithm_name(content),
         version=SegmentationAILib.__version__,
         parameters=[f"{name}={value}" for name, value in algorithm_parameters(content).items()],
-        family=codes.ARTIFICIAL_INTELLIGENCE,
-        manufacturer=MANUFACTURER,
     )
 
 
