@@ -186,7 +186,7 @@ def test_requirements_hold_names_only(tmp_path, line):
 def test_requirements_of_the_extension_keep_the_rules():
     wanted = [
         *("filelock", "jinja2", "jsonschema", "platformdirs", "pooch"),
-        *("psutil", "PyYAML", "reportlab", "safetensors"),
+        *("psutil", "pynetdicom", "PyYAML", "reportlab", "safetensors"),
     ]
     lines = dependencies.read_requirements(resource("requirements.txt"))
     assert [line.partition(">=")[0] for line in lines] == wanted
