@@ -1,0 +1,188 @@
+"""A network over a large array in overlapping windows, with nnU-Net's steps, weights and mirroring.
+
+The windows go along k, so that slices are finished one after the other and can be handed on: of the logits,
+only one window's depth is ever held.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from SegmentationAILib.engine.progress import Progress
+
+Shape = tuple[int, int, int]
+# Weight of a window's middle, and the standard deviation of the weights as a share of its side (nnU-Net).
+_MIDDLE, _SIGMA = 10.0, 1.0 / 8.0
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How an array is cut.
+
+    Attributes:
+        side: of a window, (k, j, i).
+        step: share of the side between two windows at most, in (0, 1].
+        mirror: axes (0 is k) over all of whose flips the logits are averaged; none by default.
+    """
+
+    side: Shape
+    step: float = 0.5
+    mirror: tuple[int, ...] = ()
+
+    @property
+    def flips(self) -> list[tuple[int, ...]]:
+        """Dimensions of [batch, channel, k, j, i] to flip, for each view."""
+        axes = [axis + 2 for axis in self.mirror]
+        return [flip for count in range(len(axes) + 1) for flip in combinations(axes, count)]
+
+    def starts(self, shape: Shape) -> list[list[int]]:
+        """First indices of the windows along each axis of an array at least as large as one."""
+        found = []
+        for length, side in zip(shape, self.side, strict=True):
+            count = math.ceil((length - side) / (side * self.step)) + 1
+            gap = (length - side) / (count - 1) if count > 1 else 0.0
+            found.append([int(np.round(gap * n)) for n in range(count)])
+        return found
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What runs the networks.
+
+    Attributes:
+        networks: their logits are averaged.
+        device: that they are on.
+        precision: context of a forward pass.
+        batch: windows that a network reads at once.
+        held: dtype of the sums of logits.
+    """
+
+    networks: Sequence[torch.nn.Module]
+    device: torch.device
+    precision: Callable[[], AbstractContextManager]
+    batch: int = 1
+    held: torch.dtype = torch.float32
+    memory_format: torch.memory_format = field(default=torch.contiguous_format)
+
+    def logits(self, windows: torch.Tensor, flips: list[tuple[int, ...]]) -> torch.Tensor:
+        """[batch, class, k, j, i], the mean over networks and flips."""
+        windows = windows.contiguous(memory_format=self.memory_format)
+        total = None
+        with self.precision():
+            for network in self.networks:
+                for flip in flips:
+                    view = torch.flip(windows, flip).contiguous(memory_format=self.memory_format) if flip else windows
+                    found = network(view).to(self.held)
+                    found = torch.flip(found, flip) if flip else found
+                    total = found if total is None else total.add_(found)
+        count = len(self.networks) * len(flips)
+        return total if count == 1 else total.div_(count)
+
+
+@torch.inference_mode()
+def slide(
+    channels: torch.Tensor,
+    classes: int,
+    windows: Windows,
+    runner: Runner,
+    take: Callable[[torch.Tensor], None],
+    *,
+    empty: Callable[[torch.Tensor], bool] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Hand on the logits [j, i, class] of each slice k of the array, in order.
+
+    Args:
+        channels: [c, k, j, i], on the runner's device.
+        classes: number of logits.
+        take: called once for each slice; class 0 has the highest logit where all windows are empty.
+        empty: of a window [c, k, j, i], whether it shows nothing; the networks do not read it then.
+        progress: told of each batch; its token cancels between them.
+
+    Raises:
+        Cancelled: the user cancelled.
+    """
+    progress = progress or Progress()
+    shape = tuple(channels.shape[1:])
+    padding = [max(0, side - length) for side, length in zip(windows.side, shape, strict=True)]
+    before = [n // 2 for n in padding]
+    if any(padding):
+        ends = [end for n, b in zip(padding[::-1], before[::-1], strict=True) for end in (b, n - b)]
+        channels = torch.nn.functional.pad(channels, ends)
+    starts = windows.starts(tuple(channels.shape[1:]))
+    places = [(j, i) for j in starts[1] for i in starts[2]]
+    weight = torch.from_numpy(_weights(windows.side)).to(runner.device, runner.held)[..., None]
+    plane = channels.shape[2:]
+    sums = torch.zeros((windows.side[0], *plane, classes), dtype=runner.held, device=runner.device)
+    weights = torch.zeros((windows.side[0], *plane, 1), dtype=torch.float32, device=runner.device)
+    inner = tuple(slice(b, b + n) for b, n in zip(before[1:], shape[1:], strict=True))
+    done, total = 0, len(starts[0]) * len(places)
+    for n, k in enumerate(starts[0]):
+        seen = [
+            place
+            for place in places
+            if empty is None or not empty(channels[(slice(None), *_window(windows.side, k, *place))])
+        ]
+        done += len(places) - len(seen)
+        for first in range(0, len(seen), runner.batch):
+            some = seen[first : first + runner.batch]
+            progress(done / total, "Running the model")
+            stack = torch.stack([channels[(slice(None), *_window(windows.side, k, *place))] for place in some])
+            found = runner.logits(stack, windows.flips).permute(0, 2, 3, 4, 1)
+            for place, logits in zip(some, found, strict=True):
+                at = (slice(None), *_window(windows.side, 0, *place)[1:])
+                sums[at].addcmul_(logits, weight)
+                weights[at] += weight
+            done += len(some)
+        following = starts[0][n + 1] if n + 1 < len(starts[0]) else k + windows.side[0]
+        for slab in range(following - k):
+            if before[0] <= k + slab < before[0] + shape[0]:
+                take(_mean(sums[slab][inner], weights[slab][inner]))
+        if following - k < windows.side[0]:
+            _move_up(sums, following - k)
+            _move_up(weights, following - k)
+    progress(1.0, "Model done")
+
+
+def _window(side: Shape, k: int, j: int, i: int) -> tuple[slice, slice, slice]:
+    return slice(k, k + side[0]), slice(j, j + side[1]), slice(i, i + side[2])
+
+
+def _mean(sums: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The mean logits; where no window was read, background."""
+    if weights.min() > 0:
+        return sums / weights.to(sums.dtype)
+    unread = weights[..., 0] == 0
+    mean = sums / torch.where(weights > 0, weights, 1).to(sums.dtype)
+    mean[unread] = 0
+    mean[..., 0][unread] = 1
+    return mean
+
+
+def _move_up(ring: torch.Tensor, by: int) -> None:
+    """The slices from ``by`` on to the front; what follows is zero."""
+    for target in range(0, len(ring) - by, by):
+        end = min(target + by, len(ring) - by)
+        ring[target:end] = ring[target + by : end + by].clone()
+    ring[len(ring) - by :] = 0
+
+
+@lru_cache(maxsize=4)
+def _weights(side: Shape) -> NDArray[np.float32]:
+    """A Gaussian around the middle voxel, as nnU-Net has it in half precision; nowhere 0."""
+    point = np.zeros(side)
+    point[tuple(n // 2 for n in side)] = 1.0
+    weight = ndimage.gaussian_filter(point, [n * _SIGMA for n in side], mode="constant")
+    weight = (weight / (weight.max() / _MIDDLE)).astype(np.float16)
+    weight[weight == 0] = weight[weight > 0].min()
+    return weight.astype(np.float32)
