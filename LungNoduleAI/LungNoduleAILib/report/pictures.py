@@ -23,7 +23,7 @@ _AIR_HU = -1024.0
 OUTLINE = "#f5a623"
 AXES = "#56b4e9"
 _FOR, _AGAINST = np.array([230.0, 120.0, 0.0]), np.array([0.0, 114.0, 178.0])
-_STRONGEST_ALPHA = 0.7
+_STRONGEST_ALPHA = 0.8
 
 _PIXELS = 288
 _LEAST_SIDE_MM = 40.0
@@ -125,12 +125,15 @@ def section(
 
 
 def influence_picture(volume: Volume, nodule: Nodule, explanation: Explanation) -> Picture:
-    """The axial section with what the score hangs on: orange speaks for a nodule, blue against."""
+    """The axial section with what the score depends on: orange speaks for a nodule, blue against.
+
+    The colour is full where the influence in this section is strongest.
+    """
     side = side_mm(nodule)
     picture = section(volume, nodule.centre_ras, side, AXIAL, nodule)
     grid = _grid(np.array(nodule.centre_ras, dtype=float), side, AXIAL)
     influence = resample(explanation.influence, explanation.grid, grid)[0]
-    strongest = float(np.abs(explanation.influence).max()) or 1.0
+    strongest = float(np.abs(influence).max()) or 1.0
     alpha = _STRONGEST_ALPHA * np.clip(np.abs(influence) / strongest, 0, 1)[..., None]
     colour = np.where(influence[..., None] > 0, _FOR, _AGAINST)
     blended = (1 - alpha) * picture.pixels[..., None] + alpha * colour

@@ -85,7 +85,7 @@ def _lead(content: ReportContent) -> tuple[str, ...]:
 def _lung_rads(content: ReportContent) -> str:
     label = exam_category(content.exam)
     low, high = ends(content.exam)
-    head = f"Lung-RADS v2022 category of the examination: {label}{_by(content.kept, label)}"
+    head = f"Lung-RADS v2022 category of the examination: {label}{_by(content)}"
     return f"{head}. {_advised(low.overall, high.overall)}"
 
 
@@ -104,10 +104,12 @@ def _advised(low: Recommendation, high: Recommendation) -> str:
     )
 
 
-def _by(kept: tuple[ReportedNodule, ...], label: str) -> str:
+def _by(content: ReportContent) -> str:
     """Which nodules have the examination's category."""
-    ids = [str(one.nodule.id) for one in kept if category(one.assessment.lung_rads) == label.removesuffix("S")]
-    return f" (nodule {', '.join(ids)})" if ids else ""
+    wanted = [end.overall.category for end in ends(content.exam)]
+    has = [one for one in content.kept if [end.category for end in ends(one.assessment.lung_rads)] == wanted]
+    ids = [str(one.nodule.id) for one in has]
+    return f" (nodule{'s' * (len(ids) > 1)} {', '.join(ids)})" if ids else ""
 
 
 def _counted(count: int, noun: str) -> str:
