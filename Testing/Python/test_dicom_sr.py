@@ -10,7 +10,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
-from dicom_reports import GRIDS, MADE_AT, content_of, dcmqi, report_of, with_character
+from dicom_reports import GRIDS, MADE_AT, ball_nodule, content_of, dcmqi, report_of, with_character
 from pydicom.sr.codedict import codes as standard
 from pydicom.uid import generate_uid
 from rt_phantoms import dicom_errors
@@ -25,6 +25,7 @@ from LungNoduleAILib.report.dicom_groups import items_named
 from LungNoduleAILib.report.dicom_seg import write_seg
 from LungNoduleAILib.report.dicom_sr import ellipsoid_lps, write_sr
 from LungNoduleAILib.review import Decision, Verdict
+from SegmentationAILib import files
 from SegmentationAILib.errors import InputError
 
 
@@ -286,3 +287,24 @@ def test_a_seg_of_another_report_is_refused(axial, tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         write_sr(content, folder, tmp_path / "sr.dcm", tmp_path / "text.dcm")
     assert not (tmp_path / "sr.dcm").exists()
+
+
+def test_a_real_ct(data_dir, tmp_path):
+    folder = data_dir / "LIDC-IDRI-0003" / "dicom"
+    volume = files.load(folder)
+    # Small boxes of the CT, as the detector's masks are.
+    nodules = [
+        ball_nodule(n, volume.grid.crop(start, (12, 40, 40)))
+        for n, start in enumerate(((60, 200, 150), (61, 205, 160), (20, 300, 350)), start=1)
+    ]
+    content = content_of(volume, nodules)
+    seg = write_seg(content, folder, tmp_path / "seg.dcm")
+    sr = write_sr(content, folder, tmp_path / "sr.dcm", seg)
+    assert dicom_errors(seg) == dicom_errors(sr) == []
+    read = hd.seg.segread(seg).get_volume()
+    for n, one in enumerate(nodules):
+        ras = one.mask.grid.ras(np.argwhere(one.mask.occupancy > 0)[:, ::-1])
+        index = np.argwhere(read.array[..., n] > 0)
+        lps = index @ read.affine[:3, :3].T + read.affine[:3, 3]
+        assert np.allclose(np.sort(lps * [-1, -1, 1], axis=0), np.sort(ras, axis=0), atol=1e-4)
+    assert len(groups_of(sr)) == 3
