@@ -38,12 +38,46 @@ class SearchSpace:
 
 def search_space(volume: Volume, lungs: LabelMap, device: str = "auto") -> SearchSpace:
     """The part of the CT around the lungs, at 1 mm, along the axes nearest to L, P and S."""
-    whole = volume.grid.canonical().with_spacing(SPACING_MM)
-    tissue = sum(lungs.mask(structure).astype(np.uint8) for structure in (RIGHT_LUNG, LEFT_LUNG))
-    box = ndimage.find_objects(resample(tissue, volume.grid, whole, mode="nearest"))[0]
+    tissue = _tissue(lungs)
+    return _sampled(volume, tissue, _box(volume.grid, tissue), device)
+
+
+def search_window(
+    volume: Volume, lungs: LabelMap, centre_ras: tuple[float, float, float], side: int, multiple: int
+) -> SearchSpace:
+    """The voxels of ``search_space`` around a point, without sampling the others.
+
+    Args:
+        volume: CT, HU.
+        lungs: right and left lung on the volume's grid.
+        centre_ras: mm.
+        side: voxels; fewer where the search space is smaller.
+        multiple: the window begins at a multiple of it in the search space, within its box.
+    """
+    tissue = _tissue(lungs)
+    box = _box(volume.grid, tissue)
+    start = []
+    for centre, n in zip(box.ijk(centre_ras)[::-1], box.shape, strict=True):
+        last = max(0, -(-(n - side) // multiple))
+        start.append(multiple * int(np.clip(np.round((centre - side / 2) / multiple), 0, last)))
+    shape = tuple(min(side, n - first) for first, n in zip(start, box.shape, strict=True))
+    return _sampled(volume, tissue, box.crop(start, shape), "cpu")
+
+
+def _tissue(lungs: LabelMap) -> NDArray[np.uint8]:
+    return sum(lungs.mask(structure).astype(np.uint8) for structure in (RIGHT_LUNG, LEFT_LUNG))
+
+
+def _box(source: Grid, tissue: NDArray[np.uint8]) -> Grid:
+    """The voxels of 1 mm around the lungs."""
+    whole = source.canonical().with_spacing(SPACING_MM)
+    box = ndimage.find_objects(resample(tissue, source, whole, mode="nearest"))[0]
     start = [max(0, side.start - _MARGIN_MM) for side in box]
     stop = [min(n, side.stop + _MARGIN_MM) for side, n in zip(box, whole.shape, strict=True)]
-    grid = whole.crop(start, tuple(b - a for a, b in zip(start, stop, strict=True)))
+    return whole.crop(start, tuple(b - a for a, b in zip(start, stop, strict=True)))
+
+
+def _sampled(volume: Volume, tissue: NDArray[np.uint8], grid: Grid, device: str) -> SearchSpace:
     hu = resample(volume.array, volume.grid, grid, mode="area", fill=AIR_HU, device=device)
     inside = resample(tissue, volume.grid, grid, device=device) > 0.5
     return SearchSpace(np.asarray(hu, dtype=np.float32), inside, grid)

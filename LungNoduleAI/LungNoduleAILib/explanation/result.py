@@ -15,10 +15,11 @@ class Similar:
 
     Attributes:
         name: in the LIDC-IDRI collection.
-        distance: in standardised features, 0 where they are equal.
+        distance: root mean square over standardised features, 0 where they are equal.
         diameter_mm: of the ball with its volume.
         readers: what the radiologists called it, such as "part-solid, highly suspicious".
-        picture: uint8 [rows, columns], its middle axial section in the lung window.
+        picture: uint8 [48, 48], its largest axial section in the lung window, 0.75 mm a pixel, as radiologists look
+            at it; black where the data end.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Explanation:
     """Of one nodule.
 
     Attributes:
-        influence: float32 [k, j, i], how much the detector's score (its logit) falls where the voxels around are
+        influence: float32 [k, j, i], how much the detector's score (its logit) falls for each ml of voxels that is
             replaced by lung; above 0 where they speak for a nodule, below where they speak against it.
         grid: of ``influence``, in RAS.
         similar: the most similar first.
