@@ -44,6 +44,7 @@ from LungNoduleAILib.report.pdf_style import (
     TEXT,
     TOP,
     WIDTH,
+    binary_streams,
     register_fonts,
 )
 from LungNoduleAILib.report.wording import document_of
@@ -60,7 +61,7 @@ def write_pdf(content: ReportContent, path: str | Path) -> Path:
     path = Path(path)
     register_fonts()
     document = document_of(content)
-    with atomic_write(path) as partial:
+    with atomic_write(path) as partial, binary_streams():
         _Pages(str(partial), document).build(list(_story(document)), canvasmaker=_canvas_of(document))
     return path
 
