@@ -1,0 +1,51 @@
+"""A value with arrays, such as a Volume, a LabelMap or findings, from one process to another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SegmentationAILib.engine.worker.codec import decode, encode
+from SegmentationAILib.engine.worker.shared_arrays import Layout, Segment, attach, new_name
+
+
+def share(value: Any, announce: Callable[[str], None]) -> tuple[Segment, dict[str, Any]]:
+    """Put a value into shared memory.
+
+    Args:
+        value: of what ``codec.encode`` takes.
+        announce: told of the memory's name before it is made.
+
+    Returns:
+        The memory, to be released once the other side has taken the value, and what tells the other
+        side of it in a few words, so that a pipe is never full of it.
+
+    Raises:
+        InputError: the system has not that much shared memory.
+        TypeError: the value holds something that cannot cross.
+    """
+    arrays: list[NDArray] = []
+    text = json.dumps(encode(value, arrays)).encode("ascii")
+    name = new_name()
+    announce(name)
+    segment = Segment(name, [np.frombuffer(text, np.uint8), *arrays])
+    return segment, {"name": name, "layout": encode(segment.layout, [])}
+
+
+def receive(kind: Any, shared: dict[str, Any]) -> Any:
+    """The value that another process shared, on its memory, without a copy; can be done once.
+
+    Args:
+        kind: its type.
+        shared: as ``share`` gave it.
+
+    Raises:
+        FileNotFoundError: the memory is gone.
+        TypeError, ValueError, KeyError, IndexError: it is not such a value.
+    """
+    text, *arrays = attach(shared["name"], decode(list[Layout], shared["layout"], []))
+    return decode(kind, json.loads(text.tobytes()), arrays)
