@@ -29,7 +29,7 @@ from SegmentationAILib import files
 from SegmentationAILib.errors import InputError
 
 
-@pytest.fixture(scope="module", params=["axial", "oblique", "one slice"])
+@pytest.fixture(scope="module", params=["oblique", "one slice"])
 def written(request, tmp_path_factory):
     """A report, the CT's folder, its SEG and its SR."""
     folder = tmp_path_factory.mktemp("sr")
