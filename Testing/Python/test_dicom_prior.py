@@ -20,7 +20,7 @@ from LungNoduleAILib.followup.exam import days_between, read_exam
 from LungNoduleAILib.followup.growth import THIN_SLICES
 from LungNoduleAILib.followup.matching import Match, match_nodules
 from LungNoduleAILib.guidelines.findings import Kind, Lobe
-from LungNoduleAILib.report.dicom_prior import read_prior, tracked
+from LungNoduleAILib.report.dicom_prior import matched, read_prior, tracked
 from LungNoduleAILib.report.dicom_seg import write_seg
 from LungNoduleAILib.report.dicom_sr import write_sr
 from SegmentationAILib.errors import InputError
@@ -89,6 +89,7 @@ def test_a_comparison_needs_no_detection_and_keeps_the_identifiers(written):
         assert pair.doubling.days == pytest.approx(90, rel=1e-4)
         assert report.uids[pair.prior.id] == one.uid
     assert tracked(follow_up, report) == {10 + n: one.uid for n, one in enumerate(content.kept)}
+    assert matched(follow_up, report) == {10 + n: one for n, one in enumerate(report.nodules)}
 
 
 def test_nodules_that_were_detected_on_the_prior_ct_again_are_found_in_its_report(written):
@@ -126,7 +127,9 @@ def test_the_day_is_the_cts_and_the_patient_is_compared(prior, written, tmp_path
 def test_without_its_seg_a_report_still_tells_which_nodule_is_which(prior, tmp_path):
     content, folder = prior
     report = read_prior(shutil.copy(folder / "report" / "sr.dcm", tmp_path))
-    assert report.comparable == ()
+    # Without them, every nodule of the current CT would look new.
+    with pytest.raises(InputError, match="no outline"):
+        _ = report.comparable
     assert any("SEG" in note and "not in its folder" in note for note in report.notes)
     nodules = [one.nodule for one in content.kept]
     assert tracked(followed(nodules, nodules), report) == {one.nodule.id: one.uid for one in content.kept}
@@ -270,5 +273,5 @@ def test_half_a_seg_is_said(prior, tmp_path):
     whole = (prior[1] / "report" / "seg.dcm").read_bytes()
     (tmp_path / "seg.dcm").write_bytes(whole[: int(0.95 * len(whole))])
     report = read_prior(shutil.copy(prior[1] / "report" / "sr.dcm", tmp_path))
-    assert report.comparable == ()
+    assert not report.complete
     assert any("seg.dcm" in note for note in report.notes)

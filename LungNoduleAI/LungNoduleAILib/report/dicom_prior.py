@@ -62,13 +62,13 @@ def read_prior(path: str | Path) -> PriorReport:
         raise InputError(f"The report '{chosen[0].name}' is damaged; fetch or export it again.") from error
 
 
-def tracked(follow_up: FollowUp, prior: PriorReport) -> dict[int, str]:
-    """Tracking identifiers that nodules of the current CT keep, by their ids.
+def matched(follow_up: FollowUp, prior: PriorReport) -> dict[int, PriorNodule]:
+    """What the prior report says of nodules of the current CT, by their ids.
 
     The prior nodules of ``follow_up`` may be the report's, or ones that were found on the prior CT again: each is the
     report's nodule at its place, within 5 mm or its radius, one to one so that distances are least together.
     """
-    known = [one for one in prior.nodules if one.uid and one.centre_ras is not None]
+    known = [one for one in prior.nodules if one.centre_ras is not None]
     if not known or not follow_up.pairs:
         return {}
     there = np.array([one.centre_ras for one in known])
@@ -77,10 +77,15 @@ def tracked(follow_up: FollowUp, prior: PriorReport) -> dict[int, str]:
     distance = np.linalg.norm(here[:, None] - there, axis=-1)
     cost = np.where(distance <= reach[:, None], distance / reach[:, None], len(known) + len(here))
     return {
-        follow_up.pairs[i].current.id: known[j].uid
+        follow_up.pairs[i].current.id: known[j]
         for i, j in zip(*linear_sum_assignment(cost), strict=True)
         if distance[i, j] <= reach[i]
     }
+
+
+def tracked(follow_up: FollowUp, prior: PriorReport) -> dict[int, str]:
+    """Tracking identifiers that nodules of the current CT keep, by their ids, as ``matched`` finds them."""
+    return {nodule_id: one.uid for nodule_id, one in matched(follow_up, prior).items() if one.uid}
 
 
 def _headers(folder: Path) -> dict[Path, Dataset]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from LungNoduleAILib.followup.exam import Exam
 from LungNoduleAILib.guidelines.findings import Kind, Lobe
 from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
+from SegmentationAILib.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +59,23 @@ class PriorReport:
     notes: tuple[str, ...] = ()
 
     @property
+    def complete(self) -> bool:
+        """Whether every nodule has an outline and a volume."""
+        return all(one.mask is not None and one.volume_mm3 for one in self.nodules)
+
+    @property
     def comparable(self) -> tuple[Nodule, ...]:
-        """The nodules with outline and volume, as ``followup.comparison.compare`` takes them; ids are the report's."""
-        return tuple(_nodule(one) for one in self.nodules if one.mask is not None and one.volume_mm3)
+        """The nodules as ``followup.comparison.compare`` takes them; ids are the report's.
+
+        Raises:
+            InputError: one has no outline or no volume: left out, it would make its partner look new.
+        """
+        if not self.complete:
+            raise InputError(
+                "Some nodules of the prior report have no outline or no volume; put its DICOM SEG into its folder, or "
+                "compare with the prior CT without the report."
+            )
+        return tuple(_nodule(one) for one in self.nodules)
 
     @property
     def uids(self) -> dict[int, str]:
