@@ -168,8 +168,10 @@ class LungNoduleAIWidget(RunPanelWidget):
             parameters.inputVolume, parameters.device, progress, maximumNodules=parameters.maximumNodules
         )
         parameters.findings = findings
+        said = self.logic.warnings(findings)
         if not self.review.table.all_ids:
-            self.runControls.say(_("No nodule was found. That does not mean that there is none."))
+            said.insert(0, _("No nodule was found. That does not mean that there is none."))
+        self.runControls.say(" ".join(said))
 
     def onPatientChanged(self, known: dict, exam: dict) -> None:
         self.review.attempt(lambda: self.logic.setPatient(self._shownFindings, exam, **known))
@@ -291,26 +293,14 @@ class LungNoduleAITest(ScriptedLoadableModuleTest):
             self.assertAlmostEqual(row["mean_diameter_mm"] / (2 * nodule.radius), 1.0, delta=0.2)
         self.delayDisplay("Both nodules are where they were put")
 
-    def test_JumpFilterAndExport(self) -> None:
-        from SegmentationAILib.scene import add_volume  # needs torch
-
-        logic = LungNoduleAILogic()
-        findings = logic.detect(add_volume(phantom.chest(self.NODULES)), device="cpu")
-        logic.showOnly(findings, [2])
-        self.assertFalse(findings.GetDisplayNode().GetSegmentVisibility("nodule 1"))
-        self.assertTrue(findings.GetDisplayNode().GetSegmentVisibility("nodule 2"))
-        with tempfile.TemporaryDirectory() as folder:
-            path = logic.exportCsv(findings, Path(folder) / "nodules.csv")
-            lines = path.read_text(encoding="utf-8").splitlines()
-        self.assertTrue(lines[0].startswith("id,r,a,s,mean_diameter_mm,volume_mm3,mean_hu,score"))
-        self.assertEqual(len(lines), 1 + len(logic.noduleRows(findings)))
-        self.delayDisplay("Nodules are hidden by score and exported")
-
     def test_ReviewAndReport(self) -> None:
         from SegmentationAILib.scene import add_volume  # needs torch
 
         logic = LungNoduleAILogic()
         findings = logic.detect(add_volume(phantom.chest(self.NODULES)), device="cpu", maximumNodules=2)
+        logic.showOnly(findings, [2])
+        self.assertFalse(findings.GetDisplayNode().GetSegmentVisibility("nodule 1"))
+        self.assertTrue(findings.GetDisplayNode().GetSegmentVisibility("nodule 2"))
         logic.accept(findings, 1)
         logic.reject(findings, 2)
         self.assertEqual([row["decision"] for row in logic.noduleRows(findings)], ["accepted", "rejected"])
@@ -332,6 +322,9 @@ class LungNoduleAITest(ScriptedLoadableModuleTest):
         with tempfile.TemporaryDirectory() as folder:
             written = logic.report(findings, folder, formats=("csv", "json", "html"))
             self.assertEqual([path.name for path in written], ["nodules.csv", "nodules.json", "report.html"])
+            lines = written[0].read_text(encoding="utf-8").splitlines()
+            self.assertTrue(lines[0].startswith("id,r,a,s,mean_diameter_mm,volume_mm3,mean_hu,score"))
+            self.assertEqual(len(lines), 1 + len(logic.noduleRows(findings)))
             self.assertIn("nodule 1", (Path(folder) / "report.html").read_text(encoding="utf-8").lower())
         self.delayDisplay("Decisions are kept, undone and reported")
 

@@ -68,6 +68,16 @@ class NoduleLogic:
         """A row (``LungNoduleAILib.overview.Row``) for each nodule: place, kind, growth, Lung-RADS, Brock, verdict."""
         return self._workflow.rows(findings)
 
+    def warnings(self, findings: Node) -> list[str]:
+        """Sentences on what in the CT makes its nodules less sure: thick slices, contrast, what is cut off.
+
+        Example::
+
+            print("\\n".join(logic.warnings(findings)))
+        """
+        volumeNode = self._workflow.ct_of(findings)
+        return self._workflow.warnings(findings, self._workflow.exam_of(volumeNode, self.folderOf(volumeNode)))
+
     def accept(self, findings: Node, noduleId: int) -> None:
         """Keep a nodule, with the time of the decision.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from LungNoduleAILib import scene
 from LungNoduleAILib.assessment import Assessment
+from LungNoduleAILib.ct_quality import warnings_of
 from LungNoduleAILib.examination import assessments_of, examine, explanations_of
 from LungNoduleAILib.explanation.explain import explain as explain_nodule
 from LungNoduleAILib.explanation.result import Explanation
@@ -65,6 +66,16 @@ def rows(findings: Node) -> list[Row]:
     """A row for each nodule of the panel's table."""
     reading = scene.reading_from_scene(findings)
     return rows_of(reading, follow_up_of(findings, reading))
+
+
+def warnings(findings: Node, header: Exam | None = None) -> list[str]:
+    """Sentences on what in the CT makes its nodules less sure.
+
+    Raises:
+        InputError: the CT or the lungs are gone.
+    """
+    volume, lungs = scene.ct_and_lungs(findings)
+    return warnings_of(volume, lungs, scene.reading_from_scene(findings).kept, header)
 
 
 def decide(findings: Node, nodule_id: int, verdict: Verdict) -> None:

@@ -97,7 +97,8 @@ def test_all_columns_fit_a_panel_of_350_pixels(detected):
 def test_run_that_finds_nothing_says_so(panel, monkeypatch):
     monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", lambda volume, task, progress: findings_in(volume, ()))
     click(panel.ui.runButton)
-    assert panel.message == "No nodule was found. That does not mean that there is none."
+    assert panel.message.startswith("No nodule was found. That does not mean that there is none.")
+    assert "slices are 5 mm apart" in panel.message
     assert panel.ui.countLabel.text == "0 of 0 nodules"
 
 

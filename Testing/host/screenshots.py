@@ -43,9 +43,15 @@ def main(output: Path) -> None:
         panel = run(host, name)
         frame(views, volume)
         compose(grab(panel), views.image()).save(path)
+        click.echo(path)
+        if name == "LungNoduleAI":
+            path = output / "NoduleReview.png"
+            review(host, panel)
+            views.frame(panel.self().logic.nodules(panel.self().ui.findingsSelector.currentNode())[0].centre_ras, 120.0)
+            compose(grab(panel), views.image()).save(path)
+            click.echo(path)
         panel.close()
         hide_results()
-        click.echo(path)
     path = output / "Radiotherapy.png"
     panel = contour(host, node)
     frame(views, volume)
@@ -69,6 +75,21 @@ def run(host: boot.Host, name: str):
         widget.ui.nodulesTable.selectRow(0)
     host.process_events()
     return panel
+
+
+def review(host: boot.Host, panel) -> None:
+    """The first nodule accepted, the last rejected, what is known of the patient entered, the first chosen."""
+    ui, widget = panel.self().ui, panel.self()
+    ui.inputsCollapsibleButton.setChecked(False)
+    panel.resize(PANEL_WIDTH, 2 * VIEW_SIZE)
+    ui.nodulesTable.selectRow(ui.nodulesTable.rowCount - 1)
+    ui.rejectButton.click()
+    ui.nodulesTable.selectRow(0)
+    ui.acceptButton.click()
+    findings = ui.findingsSelector.currentNode()
+    widget.logic.setPatient(findings, age=64, female=True, pack_years=30, family_history=False, emphysema=False)
+    widget.logic.correct(findings, 1, spiculation=False)
+    host.process_events()
 
 
 def contour(host: boot.Host, ct: slicer.vtkMRMLScalarVolumeNode):
