@@ -1,8 +1,8 @@
 """A tumour from clicks: promptable segmentation of the gross tumour volume (GTV) in a chest CT.
 
 The first prompt gives place and size, features of the voxels around it give each a log-odds of tumour,
-clicks correct it where it is wrong, and a random walker settles the surface on edges. The same prompts
-give the same mask.
+clicks correct it near themselves, and a random walker settles the surface on edges. The same prompts give
+the same mask.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from SegmentationAILib.body import segment_body
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.preprocess import resample
+from SegmentationAILib.radiotherapy.tumour_edit import edited
 from SegmentationAILib.radiotherapy.tumour_features import features
 from SegmentationAILib.radiotherapy.tumour_model import log_odds, log_odds_of_mask, with_prior
 from SegmentationAILib.radiotherapy.tumour_prompts import (
@@ -76,6 +77,7 @@ class Session:
     _given: list[Prompt] = field(default_factory=list)
     _body: dict[Grid, NDArray[np.bool_]] = field(default_factory=dict)
     _bases: dict[tuple[Prompt, float | None], _Base] = field(default_factory=dict)
+    _masks: list[NDArray[np.bool_]] = field(default_factory=list)
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
@@ -136,18 +138,25 @@ class Session:
 
     def result(self) -> NDArray[np.bool_]:
         """bool [k, j, i] on the volume's grid; empty without prompts."""
-        empty = np.zeros(self.volume.shape, dtype=bool)
-        if not self._given:
-            return empty
-        if len(self._given) == 1 and isinstance(self._given[0], Drawn):
-            return self._given[0].mask.copy()
-        probability, grid = _segment(self, self.prompts)
-        mask = on_volume(probability, grid, self.volume.grid, empty)
+        del self._masks[len(self._given) :]
+        for count in range(len(self._masks) + 1, len(self._given) + 1):
+            self._masks.append(self._after(self.prompts[:count]))
+        return self._masks[-1].copy() if self._masks else np.zeros(self.volume.shape, dtype=bool)
+
+    def _after(self, prompts: tuple[Prompt, ...]) -> NDArray[np.bool_]:
+        """What the last of the prompts makes of the outline before it."""
+        if isinstance(prompts[-1], Drawn):
+            return prompts[-1].mask
+        probability, grid = _segment(self, prompts)
+        mask = on_volume(probability, grid, self.volume.grid, np.zeros(self.volume.shape, dtype=bool))
         # A voxel of the CT may be larger than what a click holds for sure.
-        for one in self._given:
+        for one in prompts:
             if isinstance(one, Click):
                 mask[voxel_of(self.volume.grid, one.ras)] = one.add
-        return mask
+        if len(prompts) == 1:
+            return mask
+        drawn = isinstance(prompts[0], Drawn)
+        return edited(self._masks[-1], mask, prompts[-1], self.volume.grid, shell=not drawn)
 
     def _in_body(self, ras: Point) -> bool:
         """Told only where there are lungs: a small part of a CT need not show the body's outline."""
@@ -163,6 +172,7 @@ class Session:
     def _start_with(self, prompt: Prompt) -> NDArray[np.bool_]:
         self._given.clear()
         self._bases.clear()
+        self._masks.clear()
         return self._with(prompt)
 
     def _with(self, prompt: Prompt) -> NDArray[np.bool_]:

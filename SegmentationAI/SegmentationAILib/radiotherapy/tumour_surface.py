@@ -18,7 +18,7 @@ _GAMMA = 2.0
 # A step of this share of the way from lung to tumour, or of this much in soft tissue, is an edge.
 _EDGE_SHARE, _EDGE_HU = 0.35, 60.0
 _SOFT_TISSUE_HU = (-200.0, 300.0)
-_SEED_MM = 0.8
+_SEED_MM = 0.4
 
 
 def settle(
@@ -33,9 +33,9 @@ def settle(
         clicks: in their order.
     """
     seeds = seeds.copy()
-    for click in clicks:
+    for before, click in enumerate(clicks):
         kji = window.grid.ijk(click.ras)[::-1]
-        odds = corrected(odds, window, tuple(kji), click.add)
+        odds = corrected(odds, window, tuple(kji), click.add, before)
         if holds(window, click.ras):
             away = window.distance_from(tuple(kji))
             seeds[away <= max(_SEED_MM, float(away.min()))] = 1 if click.add else -1
