@@ -7,13 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
-from scipy.spatial.distance import pdist, squareform
 
+from LungNoduleAILib.diameters import axial_diameters
+from LungNoduleAILib.lung_surface import side_of
 from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.preprocess import resample
-from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 
 SPACING_MM = 1.0
@@ -27,7 +26,6 @@ _DENSEST_CORE_HU = 100.0
 _OPENING_SHARE = 0.45
 # Below this radius the voxels are too coarse to tell a vessel from the nodule.
 _LEAST_OPENED_MM = 2.0
-_SAMPLE_MM = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,23 +126,15 @@ def delineate(
 def measure(mask: NoduleMask, hu: NDArray[np.float32]) -> Measurements:
     """Volume, diameters and attenuation.
 
-    Diameters are taken in the axial section (the grid's k planes) with the longest one, as the
-    Fleischner Society recommends (Bankier et al., Radiology 2017): the longest, and the longest
-    perpendicular to it.
+    Diameters are those of ``axial_diameters``.
 
     Args:
         mask: occupancy in 0…1 on isotropic voxels.
         hu: [k, j, i] on the mask's grid.
     """
-    spacing = float(mask.grid.spacing[0])
     occupancy = mask.occupancy
-    long_axis, short_axis = 0.0, 0.0
-    for plane in occupancy:
-        if plane.max() < 0.5:
-            continue
-        length, width = _diameters(plane, spacing)
-        if length > long_axis:
-            long_axis, short_axis = length, width
+    axial = axial_diameters(mask)
+    long_axis, short_axis = (axial.long_axis_mm, axial.short_axis_mm) if axial else (0.0, 0.0)
     volume = float(occupancy.sum()) * mask.grid.voxel_volume
     if long_axis == 0.0:
         # Smaller than a voxel: of the ball with the same volume.
@@ -179,22 +169,10 @@ def nodule_of(
         centre_ras=tuple(float(x) for x in mask.grid.ras(centre_kji[::-1])),
         diameter_mm=diameter_mm,
         score=score,
-        lung=_side(mask, lungs),
+        lung=side_of(lungs, mask.grid, mask.occupancy >= 0.5),
         mask=mask,
         measurements=measure(mask, hu),
     )
-
-
-def _side(mask: NoduleMask, lungs: LabelMap) -> str:
-    """The lung that holds most of the nodule; "" where neither does."""
-    labels = resample(lungs.array, lungs.grid, mask.grid, mode="nearest")[mask.occupancy >= 0.5]
-    counts = {
-        name: np.count_nonzero(labels == value)
-        for name, structure in (("right", RIGHT_LUNG), ("left", LEFT_LUNG))
-        for value, held in lungs.structures.items()
-        if held == structure
-    }
-    return max(counts, key=counts.get) if any(counts.values()) else ""
 
 
 def _component_at(mask: NDArray, distance: NDArray) -> NDArray[np.bool_]:
@@ -229,46 +207,3 @@ def _occupancy(hu: NDArray, nodule: NDArray, edge: NDArray, core_hu: float, lung
     occupancy[nodule] = np.maximum(share[nodule], 0.5)
     occupancy[ndimage.binary_erosion(nodule, iterations=2)] = 1.0
     return occupancy
-
-
-def _diameters(plane: NDArray, spacing: float) -> tuple[float, float]:
-    """Longest diameter of the 0.5 contour in a section, and the longest perpendicular to it, mm."""
-    points = _contour_points(plane) * spacing
-    if len(points) < 3:
-        return 0.0, 0.0
-    try:
-        points = points[ConvexHull(points).vertices]
-    except QhullError:
-        return 0.0, 0.0
-    between = squareform(pdist(points))
-    a, b = np.unravel_index(np.argmax(between), between.shape)
-    along = (points[b] - points[a]) / between[a, b]
-    return float(between[a, b]), _longest_across(plane, points[a], along, float(between[a, b]), spacing)
-
-
-def _contour_points(plane: NDArray) -> NDArray[np.float64]:
-    """Points (j, i) where the occupancy crosses 0.5 between neighbouring voxels, by linear interpolation."""
-    padded = np.pad(plane, 1).astype(np.float64)
-    found = []
-    for axis in range(2):
-        first, second = np.moveaxis(padded, axis, 0)[:-1], np.moveaxis(padded, axis, 0)[1:]
-        crossing = np.argwhere((first >= 0.5) != (second >= 0.5))
-        low, high = first[tuple(crossing.T)], second[tuple(crossing.T)]
-        points = crossing.astype(np.float64)
-        points[:, 0] += (0.5 - low) / (high - low)
-        found.append(points if axis == 0 else points[:, ::-1])
-    return np.vstack(found) - 1.0
-
-
-def _longest_across(plane: NDArray, start: NDArray, along: NDArray, length: float, spacing: float) -> float:
-    """Longest run inside the 0.5 contour along lines perpendicular to the long axis, mm."""
-    across = np.array([-along[1], along[0]])
-    u = np.arange(0.0, length, _SAMPLE_MM)
-    v = np.arange(-length, length, _SAMPLE_MM)
-    points = start[:, None, None] + along[:, None, None] * u[:, None] + across[:, None, None] * v
-    inside = ndimage.map_coordinates(plane, points / spacing, order=1) >= 0.5
-    longest = 0
-    for line in inside:
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], line.view(np.int8), [0]])))
-        longest = max(longest, *(edges[1::2] - edges[::2]), 0) if len(edges) else longest
-    return float(longest * _SAMPLE_MM)

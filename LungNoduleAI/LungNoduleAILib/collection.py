@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from LungNoduleAILib.characterization import nodule_of
 from LungNoduleAILib.nodule import Nodule, NoduleMask
+from LungNoduleAILib.refinement import refine
 from LungNoduleAILib.search import SearchSpace
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.volume import Volume
@@ -64,7 +65,7 @@ def collect(
             continue
         taken[mark.window] |= inside
         box = space.grid.crop([side.start for side in mark.window], mark.occupancy.shape)
-        mask = NoduleMask(mark.occupancy, box)
+        mask = refine(volume, NoduleMask(mark.occupancy, box), lungs)
         nodule = nodule_of(volume, lungs, mask, len(nodules) + 1, mark.diameter_mm, mark.score)
         if keep is None or keep(nodule, mark):
             nodules.append(nodule)

@@ -188,7 +188,9 @@ def test_who_and_what_made_it(written):
     )
     assert (dataset.ContentDate, dataset.ContentTime[:6]) == (MADE_AT.strftime("%Y%m%d"), MADE_AT.strftime("%H%M%S"))
     context = hd.sr.srread(path).content.get_observer_contexts(observer_type=standard.DCM.Device)
-    assert context[0].observer_identifying_attributes.name == "ThoraxAI"
+    observer = context[0].observer_identifying_attributes
+    # The same software on every day and machine.
+    assert (observer.name, observer.uid) == ("ThoraxAI", "2.25.30038611086494094826658962319708073576")
     said = comments_of(path)
     assert any("Research use only" in one for one in said)
     assert content.warnings[0] in said

@@ -62,12 +62,12 @@ from LungNoduleAILib.report.dicom_source import (
 from LungNoduleAILib.review import Verdict
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import atomic_write
-from SegmentationAILib.radiotherapy.dicom_objects import MANUFACTURER
+from SegmentationAILib.radiotherapy.dicom_objects import MANUFACTURER, lasting_uid
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _SERIES_NUMBER = 9003
-# The software, whichever copy of it; UUID-derived from its name (PS3.5 B.2).
-_DEVICE_UID = generate_uid(prefix=None, entropy_srcs=[MANUFACTURER])
+# The software, whichever copy of it.
+_DEVICE_UID = lasting_uid(f"{MANUFACTURER} observer")
 
 
 def write_sr(content: ReportContent, source: str | Path, path: str | Path, seg: str | Path | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -69,7 +70,7 @@ def new_object(
     meta.MediaStorageSOPClassUID = sop_class
     meta.MediaStorageSOPInstanceUID = generate_uid(None)
     meta.TransferSyntaxUID = syntax
-    meta.ImplementationClassUID = generate_uid(None, [MANUFACTURER])
+    meta.ImplementationClassUID = lasting_uid(MANUFACTURER)
     meta.ImplementationVersionName = f"{MANUFACTURER} {SegmentationAILib.__version__}"[:16]
     dataset = FileDataset(
         None, {}, b"\0" * 128, meta, is_implicit_VR=syntax == ImplicitVRLittleEndian, is_little_endian=True
@@ -91,6 +92,11 @@ def new_object(
     dataset.ManufacturerModelName = MANUFACTURER
     dataset.SoftwareVersions = SegmentationAILib.__version__
     return dataset
+
+
+def lasting_uid(name: str) -> str:
+    """The UID of something that this software names, always the same, by a UUID of the name (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, name).int}"
 
 
 def decimal_strings(values: Iterable[float]) -> list[str]:
