@@ -1,4 +1,4 @@
-"""Dataclasses as what JSON holds, with their arrays apart, and back by their type hints: no code crosses."""
+"""Dataclasses as what JSON holds, and back by their type hints, so that no code is stored or sent."""
 
 from __future__ import annotations
 
@@ -17,85 +17,110 @@ from numpy.typing import NDArray
 _ARRAY = "$array"
 
 
-def encode(value: Any, arrays: list[NDArray]) -> Any:
-    """What JSON holds of a value.
+class Writer:
+    """Turns dataclasses, enumerations, times, mappings, tuples, lists, numbers, text and None into what JSON holds.
+
+    Attributes:
+        arrays: the values' arrays, which stay apart; where each belongs, its place in this list is written.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: list[NDArray] = []
+
+    def plain(self, value: Any) -> Any:
+        """What JSON holds of a value.
+
+        Raises:
+            TypeError: it holds something else.
+        """
+        if isinstance(value, np.ndarray):
+            return self.array(value)
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, Enum):
+            return value.value
+        if value is None or isinstance(value, (str, bool, int, float)):
+            return value
+        return self._parts(value)
+
+    def array(self, value: NDArray) -> Any:
+        """What stands for an array."""
+        self.arrays.append(value)
+        return {_ARRAY: len(self.arrays) - 1}
+
+    def _parts(self, value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return {one.name: self.plain(getattr(value, one.name)) for one in fields(value)}
+        if isinstance(value, datetime):
+            return value.isoformat()
+        if isinstance(value, Mapping):
+            if all(isinstance(key, str) for key in value):
+                return {key: self.plain(one) for key, one in value.items()}
+            # JSON would turn the keys into text.
+            return [[self.plain(key), self.plain(one)] for key, one in value.items()]
+        if isinstance(value, (tuple, list)):
+            return [self.plain(one) for one in value]
+        raise TypeError(f"a {type(value).__name__} cannot be written as plain data")
+
+
+class Reader:
+    """Makes values again by their types.
 
     Args:
-        value: dataclasses, enumerations, times, arrays, mappings, tuples, lists, numbers, text, None, in each other.
-        arrays: the value's arrays are added to it, and their places are what is written of them.
-
-    Raises:
-        TypeError: it holds something else.
+        arrays: of the ``Writer``.
     """
-    if isinstance(value, np.ndarray):
-        arrays.append(value)
-        return {_ARRAY: len(arrays) - 1}
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Enum):
-        return value.value
-    if value is None or isinstance(value, (str, bool, int, float)):
-        return value
-    return _encoded_parts(value, arrays)
 
+    def __init__(self, arrays: Sequence[NDArray] = ()) -> None:
+        self._arrays = arrays
 
-def _encoded_parts(value: Any, arrays: list[NDArray]) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: encode(getattr(value, one.name), arrays) for one in fields(value)}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        if all(isinstance(key, str) for key in value):
-            return {key: encode(one, arrays) for key, one in value.items()}
-        # JSON would turn the keys into text.
-        return [[encode(key, arrays), encode(one, arrays)] for key, one in value.items()]
-    if isinstance(value, (tuple, list)):
-        return [encode(one, arrays) for one in value]
-    raise TypeError(f"a {type(value).__name__} cannot cross to another process")
+    def of(self, kind: Any, held: Any) -> Any:
+        """The value of a type.
 
+        Args:
+            kind: a class or a type hint; in a ``dict`` without hints lie only arrays and what JSON knows.
+            held: as ``Writer.plain`` gave it, after JSON.
 
-def decode(kind: Any, held: Any, arrays: Sequence[NDArray]) -> Any:
-    """The value of a type again.
+        Raises:
+            TypeError, ValueError, KeyError, IndexError, AttributeError: it is not such a value.
+        """
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin in (types.UnionType, typing.Union):
+            known = [one for one in arguments if one is not types.NoneType]
+            return held if held is None or len(known) > 1 else self.of(known[0], held)
+        if kind is np.ndarray or origin is np.ndarray:
+            return self.array(held)
+        if origin is not None:
+            return self._parts(origin, arguments, held)
+        if is_dataclass(kind):
+            return self.dataclass(kind, held)
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return kind(held)
+        return datetime.fromisoformat(held) if kind is datetime else self._untyped(held)
 
-    Args:
-        kind: a class or a type hint; in a ``dict`` without hints lie only arrays and what JSON knows.
-        held: as ``encode`` gave it, after JSON.
-        arrays: that ``encode`` added, in their order.
+    def array(self, held: Any) -> NDArray:
+        """The array that something stands for."""
+        return self._arrays[held[_ARRAY]]
 
-    Raises:
-        TypeError, ValueError, KeyError, IndexError: it is not such a value.
-    """
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        known = [one for one in arguments if one is not types.NoneType]
-        return held if held is None or len(known) > 1 else decode(known[0], held, arrays)
-    if kind is np.ndarray or origin is np.ndarray:
-        return arrays[held[_ARRAY]]
-    if origin is not None:
-        return _decoded_parts(origin, arguments, held, arrays)
-    if is_dataclass(kind):
+    def dataclass(self, kind: Any, held: Mapping[str, Any], **made: Any) -> Any:
+        """A dataclass of which some fields are made already."""
         hints = typing.get_type_hints(kind)
-        return kind(**{one.name: decode(hints[one.name], held[one.name], arrays) for one in fields(kind)})
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind(held)
-    return datetime.fromisoformat(held) if kind is datetime else _with_arrays(held, arrays)
+        values = {one.name: self.of(hints[one.name], held[one.name]) for one in fields(kind) if one.name not in made}
+        return kind(**values, **made)
 
+    def _parts(self, origin: Any, arguments: tuple[Any, ...], held: Any) -> Any:
+        if origin is tuple:
+            kinds = [arguments[0]] * len(held) if arguments[-1] is Ellipsis else arguments
+            return tuple(self.of(one, part) for one, part in zip(kinds, held, strict=True))
+        if issubclass(origin, Mapping):
+            items = held.items() if isinstance(held, dict) else held
+            return {self.of(arguments[0], key): self.of(arguments[1], one) for key, one in items}
+        if issubclass(origin, Sequence):
+            return [self.of(arguments[0], one) for one in held]
+        raise TypeError(f"a {origin} cannot be read from plain data")
 
-def _decoded_parts(origin: Any, arguments: tuple[Any, ...], held: Any, arrays: Sequence[NDArray]) -> Any:
-    if origin is tuple:
-        kinds = [arguments[0]] * len(held) if arguments[-1] is Ellipsis else arguments
-        return tuple(decode(one, part, arrays) for one, part in zip(kinds, held, strict=True))
-    if issubclass(origin, Mapping):
-        items = held.items() if isinstance(held, dict) else held
-        return {decode(arguments[0], key, arrays): decode(arguments[1], one, arrays) for key, one in items}
-    if issubclass(origin, Sequence):
-        return [decode(arguments[0], one, arrays) for one in held]
-    raise TypeError(f"a {origin} cannot cross to another process")
-
-
-def _with_arrays(held: Any, arrays: Sequence[NDArray]) -> Any:
-    if isinstance(held, dict):
-        if held.keys() == {_ARRAY}:
-            return arrays[held[_ARRAY]]
-        return {key: _with_arrays(one, arrays) for key, one in held.items()}
-    return [_with_arrays(one, arrays) for one in held] if isinstance(held, list) else held
+    def _untyped(self, held: Any) -> Any:
+        if isinstance(held, dict):
+            if held.keys() == {_ARRAY}:
+                return self.array(held)
+            return {key: self._untyped(one) for key, one in held.items()}
+        return [self._untyped(one) for one in held] if isinstance(held, list) else held

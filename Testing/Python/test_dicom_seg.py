@@ -86,6 +86,7 @@ def test_the_standard_is_kept(written):
     assert dicom_errors(path) == []
     lungs = write_lungs_seg(content, folder, path.parent / "lungs.dcm")
     assert dicom_errors(lungs) == []
+    assert {one.SegmentAlgorithmName for one in pydicom.dcmread(lungs).SegmentSequence} == {"ThoraxAI lungs"}
     numbers = hd.seg.segread(lungs).get_volume(combine_segments=True, relabel=False).array
     assert [int((numbers == n).sum()) for n in (1, 2)] == [int((content.lungs.array == n).sum()) for n in (1, 2)]
 

@@ -247,7 +247,7 @@ def test_crash_is_told_of_with_its_last_words_and_the_next_run_works(worker):
     [
         ("fail", "The GPU failed; restart", "RuntimeError: CUDA error"),
         ("leave", "SystemExit: 7", "SystemExit: 7"),
-        ("unsendable", "a function cannot cross", "TypeError"),
+        ("unsendable", "a function cannot be written", "TypeError"),
     ],
 )
 def test_failure_is_explained_and_the_next_run_is_in_a_fresh_process(worker, task, sentence, cause):

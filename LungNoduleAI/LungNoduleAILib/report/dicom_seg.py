@@ -112,11 +112,12 @@ def _description(
         segmented_property_type=_coded(structure.type),
         algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC if drawn else SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=algorithm_name(content),
+            name=algorithm_name(content) if one else f"{MANUFACTURER} lungs",
             family=codes.ARTIFICIAL_INTELLIGENCE,
             version=SegmentationAILib.__version__,
             source=MANUFACTURER,
-            parameters=algorithm_parameters(content),
+            # The detector's model did not outline the lungs.
+            parameters=algorithm_parameters(content) if one else None,
         ),
         tracking_uid=one.uid if one else None,
         tracking_id=one.nodule.name if one else None,

@@ -7,17 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from SegmentationAILib.engine.worker.codec import decode, encode
 from SegmentationAILib.engine.worker.shared_arrays import Layout, Segment, attach, new_name
+from SegmentationAILib.plain_data import Reader, Writer
 
 
 def share(value: Any, announce: Callable[[str], None]) -> tuple[Segment, dict[str, Any]]:
     """Put a value into shared memory.
 
     Args:
-        value: of what ``codec.encode`` takes.
+        value: of what ``plain_data.Writer`` takes.
         announce: told of the memory's name before it is made.
 
     Returns:
@@ -28,12 +27,12 @@ def share(value: Any, announce: Callable[[str], None]) -> tuple[Segment, dict[st
         InputError: the system has not that much shared memory.
         TypeError: the value holds something that cannot cross.
     """
-    arrays: list[NDArray] = []
-    text = json.dumps(encode(value, arrays)).encode("ascii")
+    writer = Writer()
+    text = json.dumps(writer.plain(value)).encode("ascii")
     name = new_name()
     announce(name)
-    segment = Segment(name, [np.frombuffer(text, np.uint8), *arrays])
-    return segment, {"name": name, "layout": encode(segment.layout, [])}
+    segment = Segment(name, [np.frombuffer(text, np.uint8), *writer.arrays])
+    return segment, {"name": name, "layout": Writer().plain(segment.layout)}
 
 
 def receive(kind: Any, shared: dict[str, Any]) -> Any:
@@ -47,5 +46,5 @@ def receive(kind: Any, shared: dict[str, Any]) -> Any:
         FileNotFoundError: the memory is gone.
         TypeError, ValueError, KeyError, IndexError: it is not such a value.
     """
-    text, *arrays = attach(shared["name"], decode(list[Layout], shared["layout"], []))
-    return decode(kind, json.loads(text.tobytes()), arrays)
+    text, *arrays = attach(shared["name"], Reader().of(list[Layout], shared["layout"]))
+    return Reader(arrays).of(kind, json.loads(text.tobytes()))
