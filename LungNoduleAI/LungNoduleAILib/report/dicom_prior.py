@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -39,8 +39,8 @@ def read_prior(path: str | Path) -> PriorReport:
     """Read a structured report by TID 1500, of this software or another, and the SEG that it refers to.
 
     Args:
-        path: the report's file, or a folder (with its subfolders) that holds one report; the SEG is looked for among
-            the files of that folder.
+        path: the report's file, beside which the SEG is looked for, or a folder that holds one report and the SEG,
+            in whatever subfolders.
 
     Raises:
         InputError: there is no such report, there are several, or it is damaged.
@@ -48,7 +48,7 @@ def read_prior(path: str | Path) -> PriorReport:
     path = Path(path)
     if not path.exists():
         raise InputError(f"'{path}' does not exist; check the path of the prior report.")
-    headers = _headers(path if path.is_dir() else path.parent)
+    headers = _headers(path.rglob("*") if path.is_dir() else path.parent.iterdir())
     chosen = [path] if path.is_file() else [one for one, header in headers.items() if is_measurement_report(header)]
     if len(chosen) != 1:
         found = f"{len(chosen)} reports" if chosen else "no report"
@@ -88,11 +88,11 @@ def tracked(follow_up: FollowUp, prior: PriorReport) -> dict[int, str]:
     return {nodule_id: one.uid for nodule_id, one in matched(follow_up, prior).items() if one.uid}
 
 
-def _headers(folder: Path) -> dict[Path, Dataset]:
-    """What of the folder's files tells reports and SEGs."""
+def _headers(paths: Iterable[Path]) -> dict[Path, Dataset]:
+    """What of files tells reports and SEGs; those that are not DICOM are left out."""
     tags = ["SOPClassUID", "SOPInstanceUID", "ContentTemplateSequence"]
     found = {}
-    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+    for path in sorted(one for one in paths if one.is_file()):
         try:
             if is_dicom(path):
                 found[path] = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=tags)
