@@ -83,6 +83,8 @@ class Reader:
         Raises:
             TypeError, ValueError, KeyError, IndexError, AttributeError: it is not such a value.
         """
+        # From Python 3.12 on, numpy's NDArray is an alias that does not show what it stands for.
+        kind = getattr(kind, "__value__", kind)
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin in (types.UnionType, typing.Union):
             known = [one for one in arguments if one is not types.NoneType]
