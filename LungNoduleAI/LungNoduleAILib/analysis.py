@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from LungNoduleAILib import baseline, detection
 from LungNoduleAILib.nodule import Nodule
+from LungNoduleAILib.nodule_character import character_of
 from LungNoduleAILib.ratings import rate, shipped_networks
 from SegmentationAILib.checks import check_ct
 from SegmentationAILib.engine.progress import Progress
@@ -22,7 +23,8 @@ DETECTORS = {NODULES: detection.detect, BASELINE: baseline.detect}
 
 # Shares of the run's time, for the progress bar.
 _LUNGS_END = 0.4
-_DETECTION_END = 0.95
+_DETECTION_END = 0.9
+_RATING_END = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Findings:
 
     Attributes:
         lungs: right lung, left lung and airway on the volume's grid.
-        nodules: in order of falling score, rated.
+        nodules: in order of falling score, rated, with their character.
         task: what was run, to make the result again.
     """
 
@@ -41,7 +43,7 @@ class Findings:
 
 
 def analyze(volume: Volume | None, task: Task | None = None, progress: Progress | None = None) -> Findings:
-    """Check the CT, segment the lungs, detect, measure and rate the nodules.
+    """Check the CT, segment the lungs, detect, measure, rate and characterise the nodules.
 
     Args:
         volume: chest CT, HU.
@@ -66,9 +68,10 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
     nodules = detect(
         volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, _DETECTION_END), **task.options
     )
-    rated = rated_nodules(volume, nodules, task.device, progress.part(_DETECTION_END, 1.0))
+    rated = rated_nodules(volume, nodules, task.device, progress.part(_DETECTION_END, _RATING_END))
+    characterised = characterised_nodules(volume, lungs, rated, progress.part(_RATING_END, 1.0))
     progress(1.0, "Done")
-    return Findings(lungs, rated, task)
+    return Findings(lungs, characterised, task)
 
 
 def rated_nodules(
@@ -92,3 +95,25 @@ def rated_nodules(
         progress(n / len(nodules), "Comparing with rated nodules")
         rated.append(replace(nodule, ratings=rate(volume, nodule, device=device)))
     return tuple(rated)
+
+
+def characterised_nodules(
+    volume: Volume, lungs: LabelMap, nodules: Sequence[Nodule], progress: Progress | None = None
+) -> tuple[Nodule, ...]:
+    """The nodules with what is measured on them beyond their size.
+
+    Args:
+        volume: CT that they were found in, HU.
+        lungs: right and left lung on its grid.
+        nodules: with their masks.
+        progress: told of each nodule; its token cancels between them.
+
+    Raises:
+        Cancelled: the user cancelled.
+    """
+    progress = progress or Progress()
+    found = []
+    for n, nodule in enumerate(nodules):
+        progress(n / len(nodules), "Measuring the nodules' character")
+        found.append(replace(nodule, character=character_of(volume, lungs, nodule)))
+    return tuple(found)

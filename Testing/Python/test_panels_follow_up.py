@@ -66,7 +66,7 @@ def test_comparison_shows_pairs_growth_and_how_sure_it_is(compared):
     assert [row[3] for row in rows] == ["stable", "new"]
     assert "Nodule 1 (prior 1)" in compared.ui.pairsTable.item(0, 3).toolTip()
     assert compared.ui.followUpLabel.text.startswith("180 days; the lungs overlap by 99 %")
-    assert [row[GROWTH] for row in texts(compared.ui.nodulesTable)] == ["+0%", "new"]
+    assert [row[GROWTH] for row in texts(compared.ui.nodulesTable)] == ["+0", "new"]
     assert compared.message == "2 nodules were compared."
 
 

@@ -161,8 +161,9 @@ def grab(panel) -> NDArray[np.uint8]:
 
 
 def compose(panel: NDArray[np.uint8], views: NDArray[np.uint8]) -> Image.Image:
-    """Panel to the left of the views, as in Slicer."""
-    height = max(len(panel), len(views))
+    """Panel to the left of the views, as in Slicer, where what does not fit is scrolled to."""
+    height = len(views)
+    panel = panel[:height]
     padded = [np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)), constant_values=239) for part in (panel, views)]
     return Image.fromarray(np.hstack(padded))
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from LungNoduleAILib.overview import Row
 
 # Of the panel's font, so that ten columns fit beside each other at 350 px.
-_FONT_SCALE = 0.85
+_FONT_SCALE = 0.82
 _TITLE_PADDING = 4
+_ROW_PADDING = 8
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ class NoduleTable:
             "left lower lobe": tr("LLL"),
         }
         self._sides = {"left lung": tr("L"), "right lung": tr("R")}
-        self._zones = {"upper zone": tr("up"), "middle zone": tr("mid"), "lower zone": tr("low")}
-        self._kinds = {"ground glass": tr("GG"), "part-solid": tr("part-\nsolid"), "solid": tr("solid")}
+        self._zones = {
+            "upper zone": "\N{UPWARDS ARROW}",
+            "middle zone": "\N{EN DASH}",
+            "lower zone": "\N{DOWNWARDS ARROW}",
+        }
+        self._kinds = {"ground glass": tr("GG"), "part-solid": tr("part"), "solid": tr("solid")}
         self._marks = {
             Verdict.OPEN: "",
             Verdict.ACCEPTED: "\N{CHECK MARK}",
@@ -122,7 +127,10 @@ class NoduleTable:
                 tr("Site"),
                 self._place,
                 lambda r: r.place,
-                tr("Lobe where it is known, else lung and zone; right and left are the patient's"),
+                tr(
+                    "Lobe where it is known (RUL: right upper), else the patient's right or left lung and its upper "
+                    "(\N{UPWARDS ARROW}), middle (\N{EN DASH}) or lower (\N{DOWNWARDS ARROW}) zone"
+                ),
                 is_number=False,
             ),
             Column(
@@ -143,10 +151,10 @@ class NoduleTable:
                 is_number=False,
             ),
             Column(
-                tr("Δ\nmm³"),
+                tr("Δ %"),
                 self._growth,
                 lambda r: -math.inf if r.growth is None else r.growth,
-                tr("Change of the volume since the prior CT; empty until it was compared"),
+                tr("Change of the volume since the prior CT, per cent; empty until it was compared"),
             ),
             Column(
                 tr("Score"),
@@ -162,10 +170,13 @@ class NoduleTable:
                 is_number=False,
             ),
             Column(
-                tr("Brock"),
+                tr("Brock\n%"),
                 _risk,
                 lambda r: r.brock or (-math.inf, -math.inf),
-                tr("Risk of malignancy by the Brock model, lowest to highest for what is not known. No diagnosis."),
+                tr(
+                    "Risk of malignancy by the Brock model, per cent, lowest to highest for what is not known. "
+                    "No diagnosis."
+                ),
             ),
             Column(
                 "\N{CHECK MARK}",
@@ -185,7 +196,7 @@ class NoduleTable:
     def _growth(self, row: Row) -> str:
         if row.growth is None:
             return self._behaviours.get(row.behaviour, "")
-        return f"{row.growth:+.0%}"
+        return f"{100 * row.growth:+.0f}"
 
     def _prepare(self) -> None:
         widget = self._widget
@@ -199,6 +210,8 @@ class NoduleTable:
         for index, column in enumerate(self._columns):
             widget.horizontalHeaderItem(index).setToolTip(column.tool_tip)
         widget.verticalHeader().setVisible(False)
+        widget.verticalHeader().setMinimumSectionSize(10)
+        widget.verticalHeader().setDefaultSectionSize(widget.fontMetrics().height() + _ROW_PADDING)
         header = widget.horizontalHeader()
         header.setStretchLastSection(True)
         header.setMinimumSectionSize(10)
@@ -271,7 +284,7 @@ def _risk(row: Row) -> str:
     if row.brock is None:
         return ""
     low, high = (f"{100 * end:.0f}" for end in row.brock)
-    return f"{low}%" if low == high else f"{low}\N{EN DASH}{high}%"
+    return low if low == high else f"{low}\N{EN DASH}{high}"
 
 
 def _row_tool_tip(row: Row) -> str:
