@@ -180,9 +180,9 @@ class NoduleTable:
             ),
             Column(
                 "\N{CHECK MARK}",
-                lambda r: self._marks[r.verdict] + ("+" if r.added else ""),
+                lambda r: "+" if r.added and r.verdict is Verdict.ACCEPTED else self._marks[r.verdict],
                 lambda r: r.verdict.value,
-                tr("Accepted, rejected or not reviewed; + is a nodule that you added"),
+                tr("Accepted, rejected or not reviewed; + is one that you added"),
                 is_number=False,
             ),
         )
