@@ -12,6 +12,7 @@ from LungNoduleAILib.cli_nodules import compare, detect, report
 from LungNoduleAILib.cli_output import one_line
 from LungNoduleAILib.cli_radiomics import radiomics
 from LungNoduleAILib.cli_radiotherapy import rt
+from LungNoduleAILib.cli_segment import segment
 from LungNoduleAILib.cli_train import train
 from LungNoduleAILib.exit_codes import EXIT_FAILED
 from SegmentationAILib import __version__
@@ -56,6 +57,7 @@ main.add_command(report)
 main.add_command(models)
 main.add_command(radiomics)
 main.add_command(rt)
+main.add_command(segment)
 main.add_command(train)
 
 

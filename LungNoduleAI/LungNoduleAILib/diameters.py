@@ -112,8 +112,10 @@ def _farthest(points: NDArray[np.float64]) -> tuple[int, int]:
     # In the plane of a section the hull needs two coordinates.
     centred = points - points.mean(axis=0)
     spread, axes = np.linalg.svd(centred, full_matrices=False)[1:]
-    with suppress(QhullError):
-        kept = ConvexHull(centred @ axes[spread > 1e-6 * spread[0]].T).vertices
+    spanned = spread > 1e-6 * spread[0]
+    if np.count_nonzero(spanned) > 1:
+        with suppress(QhullError):
+            kept = ConvexHull(centred @ axes[spanned].T).vertices
     between = cdist(points[kept], points[kept])
     a, b = np.unravel_index(np.argmax(between), between.shape)
     return int(kept[a]), int(kept[b])

@@ -20,6 +20,8 @@ from SegmentationAILib.volume import Grid, Volume
 _SPACING_MM = (0.5, 1.0)
 _MOST_VOXELS_A_SIDE = 72
 _MARGIN_MM = 7.0
+# A closing ball sinks into the dent of a nodule at the pleura by about this.
+_SAG_MM = 0.6
 # Lung around a nodule, where the CT shows none.
 _LUNG_HU = -860.0
 # Denser than any inflated lung, thinner than ground glass.
@@ -36,6 +38,8 @@ _REACH_MM = 1.0
 _SMOOTHING_MM = 0.6
 # Blur of the reconstruction in the plane, between soft and sharp kernels.
 _KERNEL_MM = 0.45
+# How much of a small nodule's half contour blur takes, against a flat edge's: by digital spheres of 6 mm.
+_SHRINKAGE = 2.2
 # Of a nodule of two densities, the denser one.
 _CORE_PERCENTILE = 60
 # Ground glass around a core is taken for a part of the nodule where it has this share of the core's volume.
@@ -71,7 +75,7 @@ class Surroundings:
     @property
     def inside(self) -> NDArray[np.bool_]:
         """Where a nodule may be."""
-        return np.ones(self.hu.shape, dtype=bool) if self.depth_mm is None else self.depth_mm > 0
+        return np.ones(self.hu.shape, dtype=bool) if self.depth_mm is None else self.depth_mm > -_SAG_MM
 
 
 def refine(volume: Volume, mask: NoduleMask, lungs: LabelMap | None = None) -> NoduleMask:
@@ -184,8 +188,9 @@ def _level(
     blur = np.array(_blur_mm(around))
     spread = float(np.sqrt(np.mean(blur**2)))
     radius = float(np.cbrt(3 / (4 * np.pi) * np.count_nonzero(nodule) * around.grid.voxel_volume))
-    # Half the contrast of a blurred ball lies σ²/r inside its surface, where the edge rises by 1/(σ√(2π)) a mm.
-    share = max(0.5 - spread / (radius * np.sqrt(2 * np.pi)), 0.25)
+    # Half the contrast of a blurred ball lies σ²/r inside its surface, where the edge rises by 1/(σ√(2π)) a mm; twice,
+    # since the middle falls too.
+    share = max(0.5 - _SHRINKAGE * spread / (radius * np.sqrt(2 * np.pi)), 0.15)
     unblurred = (smooth > lung_hu + share * (core_hu - lung_hu)) & ndimage.binary_dilation(nodule)
     blurred = ndimage.gaussian_filter(unblurred.astype(np.float32), blur / around.grid.spacing[0])
     inner = _inner(nodule, around.grid)
@@ -208,7 +213,7 @@ def _halo(
     """
     blur = np.array(_blur_mm(around))
     spacing = float(around.grid.spacing[0])
-    beyond = ndimage.distance_transform_edt(~core, sampling=spacing * blur[2] / blur) > 1.5 * blur[2]
+    beyond = ndimage.distance_transform_edt(~core, sampling=spacing * blur[2] / blur) > 1.8 * blur[2]
     rim_hu = lung_hu + 2 * _HAZE_HU
     for _ in range(_ROUNDS):
         hazy = allowed & (smooth > (rim_hu + lung_hu) / 2)

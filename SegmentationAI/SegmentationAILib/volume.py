@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import permutations
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,15 +79,15 @@ class Grid:
         corners = self._corner_ijk()
         return bool(np.allclose(self.ras(corners), other.ras(corners), rtol=0, atol=tolerance_mm))
 
-    def canonical(self) -> Grid:
-        """The same voxels with axes permuted and flipped so that i, j, k run closest to L, P, S."""
+    def canonical(self, toward: Literal["LPS", "RAS"] = "LPS") -> Grid:
+        """The same voxels with axes permuted and flipped so that i, j, k run closest to L, P, S (or R, A, S)."""
         toward_lps = LPS_FROM_RAS[:3, :3] @ self.directions
         order = max(permutations(range(3)), key=lambda p: sum(abs(toward_lps[row, p[row]]) for row in range(3)))
         size_ijk = self.shape[::-1]
         permuted_flipped = np.zeros((4, 4))
         permuted_flipped[3, 3] = 1.0
         for axis, source in enumerate(order):
-            if toward_lps[axis, source] >= 0:
+            if (toward_lps[axis, source] >= 0) == (toward[axis] == "LPS"[axis]):
                 permuted_flipped[source, axis] = 1.0
             else:
                 permuted_flipped[source, axis] = -1.0

@@ -1,7 +1,7 @@
 """python -m benchmarks.nodule_volumes [OUT]: volumes of digital nodules against the truth, as a markdown table.
 
-Each nodule is rendered at every slice thickness, kernel and noise, outlined roughly half a millimetre too large and half
-a millimetre off, and refined. Errors are shares of the true volume; mean and worst are over the noise levels.
+Each nodule is rendered at every slice thickness, kernel and noise, outlined half a millimetre too large and half a
+millimetre off, and refined. Errors are shares of the true volume; mean and worst are over the noise levels.
 """
 
 from __future__ import annotations

@@ -1,0 +1,74 @@
+"""``thoraxai segment``: the structures of a model in a volume, as labels and a table of volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from LungNoduleAILib.cli_output import one_line, progress_bar
+
+if TYPE_CHECKING:
+    from SegmentationAILib.engine.progress import Progress
+
+
+@click.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("output", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--model", "model_id", default="organs", show_default=True, help="One of 'thoraxai models list'.")
+@click.option("--structure", "structures", multiple=True, help="Only this one; may be given several times.")
+@click.option("--mirror", is_flag=True, help="Average over the flips that an nnU-Net model allows; much slower.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0, mps")
+def segment(source: Path, output: Path, model_id: str, structures: tuple[str, ...], mirror: bool, device: str) -> None:
+    """Find the structures of a model in INPUT and write labels.nrrd, structures.csv and model.json to OUTPUT.
+
+    INPUT is a DICOM folder or a NRRD, NIfTI or MHA file. The model is built in or was fetched before.
+    """
+    with one_line(), progress_bar() as progress:
+        count = _segment(source, output, model_id, structures, mirror, device, progress)
+    click.echo(f"{count} {'structure' if count == 1 else 'structures'}; labels.nrrd and structures.csv are in {output}")
+
+
+def _segment(
+    source: Path,
+    output: Path,
+    model_id: str,
+    structures: tuple[str, ...],
+    mirror: bool,
+    device: str,
+    progress: Progress,
+) -> int:
+    """The number of structures; all is made before anything is written."""
+    import csv
+    import json
+
+    from SegmentationAILib import catalog
+    from SegmentationAILib.catalog.nnunet_runner import Options  # imports torch, which takes seconds
+    from SegmentationAILib.catalog.running import run
+    from SegmentationAILib.files import atomic_write, check_writable, load, save
+
+    check_writable(output)
+    entry = catalog.entry(model_id)
+    progress(0.0, "Reading")
+    volume = load(source)
+    found = run(
+        entry,
+        volume,
+        structures=structures or None,
+        options=Options(mirror=mirror),
+        device=device,
+        progress=progress.part(0.05, 0.95),
+    )
+    progress(0.95, "Writing")
+    output.mkdir(parents=True, exist_ok=True)
+    save(found, output / "labels.nrrd")
+    with atomic_write(output / "structures.csv") as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["label", "id", "name", "volume_ml"])
+        for value, structure in found.structures.items():
+            writer.writerow([value, entry.label_ids[value], structure.name, round(found.volume_ml(structure), 2)])
+    with atomic_write(output / "model.json") as partial:
+        partial.write_text(json.dumps(catalog.provenance(entry), indent=2) + "\n", encoding="utf-8")
+    progress(1.0, "Done")
+    return len(found.structures)

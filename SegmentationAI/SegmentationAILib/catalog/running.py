@@ -1,0 +1,141 @@
+"""Volume -> labels, by any segmentation model of the catalogue that is installed: the one way to run one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SegmentationAILib.catalog.entry import BUILT_IN, NNUNET, Entry
+from SegmentationAILib.catalog.integrity import network_folder
+from SegmentationAILib.catalog.listing import entry as entry_of
+from SegmentationAILib.catalog.nnunet_folder import read_nnunet
+from SegmentationAILib.catalog.nnunet_runner import Options, segment
+from SegmentationAILib.catalog.store import installed
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.errors import InputError
+from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.organ_model import segment_organs
+from SegmentationAILib.preprocess import reorient
+from SegmentationAILib.volume import Volume
+
+# Share of the time that finding what to crop to takes.
+_CROP_END = 0.3
+
+
+def run(
+    entry: Entry,
+    volume: Volume,
+    *,
+    structures: Collection[str] | None = None,
+    options: Options | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> LabelMap:
+    """The structures of a model in a volume.
+
+    Args:
+        entry: of the catalogue; installed.
+        volume: of the modality that the model reads; HU for CT.
+        structures: ids of those that are wanted, all if not given; networks that find none of them do not run.
+        options: how nnU-Net's networks are run.
+        device: a torch device's name.
+        progress: told of each step; its token cancels between them.
+
+    Returns:
+        Labels on the volume's grid.
+
+    Raises:
+        InputError: the model is not installed, reads another modality, is of a kind that cannot be run here, is
+            damaged, or lacks a wanted structure; raised before any work.
+        Cancelled: the user cancelled.
+    """
+    progress = progress or Progress()
+    _check(entry, volume, structures)
+    if entry.kind == BUILT_IN:
+        found = segment_organs(volume, device=device, progress=progress)
+        return _only(found.array, volume, entry, structures)
+    return _only(_by_nnunet(entry, volume, structures, options, device, progress), volume, entry, structures)
+
+
+def _check(entry: Entry, volume: Volume, structures: Collection[str] | None) -> None:
+    if entry.task != "segmentation" or entry.kind not in (BUILT_IN, NNUNET) or not entry.labels:
+        raise InputError(f"'{entry.id}' ({entry.kind}, {entry.task}) cannot be run here yet; choose an nnU-Net model.")
+    if volume.modality not in ("", entry.input.modality):
+        raise InputError(
+            f"'{entry.id}' reads {entry.input.modality} and the volume is {volume.modality}; choose another volume."
+        )
+    if unknown := set(structures or ()) - set(entry.label_ids.values()):
+        raise InputError(
+            f"'{entry.id}' does not find {', '.join(sorted(unknown))}; it finds: "
+            f"{', '.join(sorted(entry.label_ids.values()))}."
+        )
+    if entry.kind == NNUNET and installed(entry) is None:
+        raise InputError(f"'{entry.id}' is not installed; fetch it with 'thoraxai models fetch {entry.id}'.")
+
+
+def _by_nnunet(
+    entry: Entry,
+    volume: Volume,
+    structures: Collection[str] | None,
+    options: Options | None,
+    device: str,
+    progress: Progress,
+) -> NDArray[np.uint8]:
+    array, grid = volume.array, volume.grid
+    if orientation := entry.settings.get("orientation"):
+        grid = grid.canonical(orientation)
+        array = reorient(array, volume.grid, grid)
+    window = (slice(None),) * 3
+    crop = entry.settings.get("crop")
+    if crop is not None:
+        window = _box(crop, Volume(array, grid, volume.name, volume.modality), device, progress.part(0.0, _CROP_END))
+    labels = np.zeros(array.shape, dtype=np.uint8)
+    parts = _wanted(entry, structures)
+    running = progress.part(_CROP_END if crop is not None else 0.0, 1.0)
+    for n, part in enumerate(parts):
+        model = read_nnunet(network_folder(installed(entry), part["folder"]), folds=part.get("folds"))
+        step = running.part(n / len(parts), (n + 1) / len(parts))
+        spacing = tuple(float(mm) for mm in grid.spacing[::-1])
+        found = segment(model, array[window][None], spacing, options, device=device, progress=step)
+        # Later networks have the last word, as in TotalSegmentator.
+        here = labels[window]
+        for value, label in part["labels"].items():
+            here[found == int(value)] = label
+    return np.ascontiguousarray(reorient(labels, grid, volume.grid)) if orientation else labels
+
+
+def _wanted(entry: Entry, structures: Collection[str] | None) -> Sequence[Mapping[str, Any]]:
+    """The networks that find a wanted structure."""
+    if structures is None:
+        return entry.settings["parts"]
+    values = {value for value, name in entry.label_ids.items() if name in structures}
+    return [part for part in entry.settings["parts"] if values & set(part["labels"].values())]
+
+
+def _box(crop: Mapping[str, Any], volume: Volume, device: str, progress: Progress) -> tuple[slice, slice, slice]:
+    """The box of some structures with a margin; the whole volume where it shows none of them."""
+    found = run(entry_of(crop["model"]), volume, structures=crop["structures"], device=device, progress=progress)
+    window = []
+    for axis, margin in enumerate(crop["margin_mm"][::-1]):
+        others = tuple(n for n in range(3) if n != axis)
+        at = np.flatnonzero(found.array.any(axis=others))
+        if not len(at):
+            return (slice(None),) * 3
+        more = int(np.ceil(margin / volume.spacing[::-1][axis]))
+        window.append(slice(max(0, at[0] - more), at[-1] + 1 + more))
+    return tuple(window)
+
+
+def _only(array: NDArray, volume: Volume, entry: Entry, structures: Collection[str] | None) -> LabelMap:
+    """What is wanted and there."""
+    held = {
+        value: structure
+        for value, structure in entry.labels.items()
+        if structures is None or entry.label_ids[value] in structures
+    }
+    present = set(np.unique(array).tolist())
+    kept = {value: structure for value, structure in held.items() if value in present}
+    return LabelMap(np.where(np.isin(array, list(kept)), array, 0).astype(np.uint8), volume.grid, kept)
