@@ -198,6 +198,12 @@ def test_a_click_that_agrees_changes_nothing():
     assert np.array_equal(result, before)
 
 
+def test_after_all_was_taken_away_a_click_starts_anew():
+    grid, after = slab_and_rest()
+    result = edited(np.zeros_like(after), after, Click((30.0, 20.0, 6.0), add=True), grid)
+    assert np.array_equal(result, after)
+
+
 def test_random_walker_smooths_along_edges_and_keeps_seeds():
     prior = np.full((5, 5, 20), 0.5, dtype=np.float32)
     guide = np.zeros(prior.shape, dtype=np.float32)

@@ -24,7 +24,7 @@ def edited(
     thin shell of the whole outline where that may move. A click that the outline already agrees with changes nothing.
 
     Args:
-        before: bool [k, j, i], not empty.
+        before: bool [k, j, i]; where nothing of it is of the click's kind, the result is ``after``.
         after: what the click would make of it, were there no limit.
         click: the last one.
         grid: of both.
@@ -35,6 +35,8 @@ def edited(
         return before
     box = _box_of(before | after, at)
     on_side = before[box] == click.add
+    if not on_side.any():
+        return after
     turned = ~on_side & (after[box] == click.add)
     here = tuple(n - side.start for n, side in zip(at, box, strict=True))
     turned[here] = True
