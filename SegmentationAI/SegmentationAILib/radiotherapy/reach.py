@@ -11,24 +11,15 @@ of points, one for each axis, meet every surface squarely somewhere, and lie on 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import product
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Occupancy is held in 64ths, the sum of the weights (1, 2, 1) along three axes.
-FULL = 64
-HALF = FULL // 2
-# No voxel comes closer to the half level than this, so that the surface stays well away from voxel
-# centres: single voxels and thin walls keep their thickness. Of the values tried (10, 13, 16, 20) this one
-# had the least largest error of the volume of grown balls. A wide facet of a coarse ball lies half way
-# whatever its true place, so that all its voxels are reached or none. Weights over 5, 7 or 9 voxels do not
-# help: they see the curvature, and draw the ball in.
-CLEARANCE = 13
+from SegmentationAILib.radiotherapy.parts import PART_VOXELS, in_parts
+from SegmentationAILib.radiotherapy.surface import finer
 
 # g² in whole numbers, so that sums do not depend on their order; a sum of two still fits in 16 bits.
 ONE = 32767
@@ -37,7 +28,9 @@ FAR = 32768
 # Between two lines of surface points the grown surface sags; lines are added until it is by less, mm.
 SAG_MM = 0.05
 MOST_LINES = 4
-_TILE_VOXELS = 200_000
+
+# Voxels worked on at once, for what they take of memory: 16 bytes and more with more lines.
+_SLAB_VOXELS = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -52,78 +45,44 @@ class Axis:
         """This axis' share of g² at signed distances from a surface point, FAR where it is above 1."""
         side = np.where(distance > 0, self.upper, self.lower)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            share = np.where(distance == 0, 0.0, (distance / side) ** 2)
-        return np.where(share <= 1.0, np.rint(np.minimum(share, 1.0) * ONE), FAR).astype(np.uint16)
+            return _share(np.where(distance == 0, 0.0, distance / side))
 
     @property
     def halo(self) -> tuple[int, int]:
-        """Voxels from which a surface can reach a voxel, before and after it."""
-        return int(self.upper / self.spacing) + 2, int(self.lower / self.spacing) + 2
+        """Voxels from which a surface can reach a voxel, before and after it, and those that place it."""
+        return int(self.upper / self.spacing) + 4, int(self.lower / self.spacing) + 4
 
 
-def occupancy(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The structure in 64ths, whose half level is its surface.
-
-    A mask says no more than that the surface passes between two voxel centres. The weights (1, 2, 1)
-    along each axis tell from the neighbours where: half way on a flat face, elsewhere on a slope, so
-    that a staircase of voxels grows like the slope it stands for. Growing is then still monotonic.
-
-    Args:
-        mask: bool [k, j, i]; taken to continue beyond the array's edge.
-    """
-    level = mask.astype(np.uint8)
-    for axis in range(3):
-        level = np.moveaxis(level, axis, 0)
-        twice = level * np.uint8(2)
-        twice[1:] += level[:-1]
-        twice[:-1] += level[1:]
-        twice[0] += level[0]
-        twice[-1] += level[-1]
-        level = np.moveaxis(twice, 0, axis)
-    return np.where(mask, np.maximum(level, HALF + CLEARANCE), np.minimum(level, HALF - CLEARANCE))
-
-
-def every_voxel(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The structure in 64ths such that it reaches as far as its voxels do one by one, and no farther.
-
-    The surface stays as close to the voxel centres as ``occupancy`` ever has it, so that nothing is
-    reached from here that is not reached from there.
-
-    Args:
-        mask: bool [k, j, i].
-    """
-    return mask * np.uint8(HALF + CLEARANCE)
-
-
-def reached(level: NDArray, axes: tuple[Axis, Axis, Axis], *, between: bool = True) -> NDArray[np.bool_]:
+def reached(levels: NDArray, axes: tuple[Axis, Axis, Axis], *, between: bool = True) -> NDArray[np.bool_]:
     """The voxels within the margins of the structure, itself included.
 
     Args:
-        level: [k, j, i] in 64ths, as ``occupancy`` gives; nothing lies beyond the array.
+        levels: [3, k, j, i], as ``surface_levels`` gives; nothing lies beyond the array.
         axes: of k, j and i.
         between: add lines of surface points between the voxels where margins are short; they see the voxels
-            as one surface, so leave it out for ``every_voxel``.
+            as one surface, so leave it out for ``single_levels``.
     """
-    result = level >= HALF
+    result = levels[0] > 0
     lines = tuple(_lines(axis, axes) if between else 1 for axis in axes)
-    halo = tuple(axis.halo for axis in axes)
-
-    def work(core: tuple[slice, ...]) -> None:
-        if not result[core].all():
-            around = tuple(
-                slice(max(0, s.start - h[0]), min(n, s.stop + h[1]))
-                for s, h, n in zip(core, halo, level.shape, strict=True)
-            )
-            if (near := level[around]).max() >= HALF:
-                missing = [
-                    (a.start - s.start + h[0], s.stop + h[1] - a.stop)
-                    for s, a, h in zip(core, around, halo, strict=True)
-                ]
-                result[core] |= _tile(np.pad(near, missing), axes, lines) <= ONE
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(work, _tiles(level.shape, lines)))
+    before, after = axes[0].halo
+    count = len(result)
+    depth = max(1, _SLAB_VOXELS // result[0].size)
+    for start in range(0, count, depth):
+        core = slice(start, min(start + depth, count))
+        around = slice(max(0, core.start - before), min(count, core.stop + after))
+        if (levels[0, around] > 0).any():
+            squared = _squared_gauge(levels[:, around], axes, lines)
+            result[core] |= squared[core.start - around.start :][: core.stop - core.start] <= ONE
     return result
+
+
+@np.errstate(over="ignore")
+def _share(ratio: NDArray) -> NDArray[np.uint16]:
+    """g² where distance and margin are in this ratio; those at the margin count as within it."""
+    share = np.square(ratio)
+    share *= ONE
+    np.minimum(share, FAR, out=share)
+    return np.rint(share, out=share).astype(np.uint16)
 
 
 def _lines(axis: Axis, axes: tuple[Axis, Axis, Axis]) -> int:
@@ -142,73 +101,114 @@ def _lines(axis: Axis, axes: tuple[Axis, Axis, Axis]) -> int:
     return lines
 
 
-def _tiles(shape: tuple[int, ...], lines: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    side = max(16, int(np.cbrt(_TILE_VOXELS / np.prod(lines))))
-    for start in product(*(range(0, n, side) for n in shape)):
-        yield tuple(slice(a, min(a + side, n)) for a, n in zip(start, shape, strict=True))
+def _squared_gauge(levels: NDArray, axes: tuple[Axis, Axis, Axis], lines: tuple[int, int, int]) -> NDArray[np.uint16]:
+    """g² of every voxel [k, j, i], the least over all surface points."""
+    across = _from_crossings(levels[2], axes, lines, (2, 1, 0))
+    np.minimum(across, _from_crossings(levels[1], axes, lines, (1, 2, 0)), out=across)
+    along = _from_crossings(levels[0], axes, lines, (0, 2, 1))
+    least = np.empty(levels.shape[1:], dtype=np.uint16)
 
+    def over_k(part: tuple[slice]) -> None:
+        least[:, part[0]] = _least(across[:, part[0]], axes[0], lines[0])
 
-def _tile(level: NDArray, axes: tuple[Axis, Axis, Axis], lines: tuple[int, int, int]) -> NDArray[np.uint16]:
-    """g² [k, j, i] of the voxels of ``level`` inside the halo."""
-    finer = [_finer(level, lines, skip) for skip in range(3)]
-    k, j, i = (_crossings(finer[n], n, axes[n]) for n in range(3))
-    across = np.minimum(_least(i, 1, axes[1], lines[1]), _least(j, 2, axes[2], lines[2]))
-    along = _least(_least(k, 1, axes[1], lines[1]), 2, axes[2], lines[2])
-    return np.minimum(_least(across, 0, axes[0], lines[0]), along)
+    def over_j(part: tuple[slice]) -> None:
+        found = _least(np.moveaxis(along[part], 1, 0), axes[1], lines[1])
+        np.minimum(least[part], np.moveaxis(found, 0, 1), out=least[part])
 
-
-def _finer(level: NDArray, lines: tuple[int, int, int], skip: int) -> NDArray:
-    """``level`` interpolated to more lines along the other two axes."""
-    for axis in range(3):
-        count = lines[axis]
-        if axis == skip or count == 1:
-            continue
-        level = np.moveaxis(level.astype(np.float32), axis, 0)
-        fine = np.empty(((len(level) - 1) * count + 1, *level.shape[1:]), dtype=np.float32)
-        fine[::count] = level
-        for n in range(1, count):
-            fine[n::count] = (level[:-1] * (count - n) + level[1:] * n) / count
-        level = np.moveaxis(fine, 0, axis)
-    return level
-
-
-def _crossings(level: NDArray, axis: int, along: Axis) -> NDArray[np.uint16]:
-    """g² from the points where the surface crosses the lines along one axis, on those lines."""
-    before, after = along.halo
-    level = np.moveaxis(level, axis, 0)
-    solid = level >= HALF
-    count = len(level) - before - after
-    least = np.full((count, *level.shape[1:]), FAR, dtype=np.uint16)
-    flat = least.reshape(count, -1)
-    for direction, margin in ((1, along.upper), (-1, along.lower)):
-        inner, outer = (slice(None, -1), slice(1, None))[::direction]
-        at, line = np.divmod(np.flatnonzero(solid[inner] & ~solid[outer]), flat.shape[1])
-        inside = level[inner].reshape(len(level) - 1, -1)[at, line].astype(np.float64)
-        outside = level[outer].reshape(len(level) - 1, -1)[at, line].astype(np.float64)
-        beyond = (inside - HALF) / (inside - outside)
-        at += (direction == -1) - before
-        for step in range(1, int(margin / along.spacing) + 2):
-            target = at + direction * step
-            share = along.squared(direction * (step - beyond) * along.spacing)
-            ok = (target >= 0) & (target < count) & (share <= ONE)
-            place = target[ok], line[ok]
-            flat[place] = np.minimum(flat[place], share[ok])
-    return np.ascontiguousarray(np.moveaxis(least, 0, axis))
-
-
-def _least(field: NDArray[np.uint16], axis: int, along: Axis, lines: int) -> NDArray[np.uint16]:
-    """The least over one axis of a field plus this axis' share of g², at the voxels inside the halo."""
-    before, after = along.halo
-    shape = list(field.shape)
-    shape[axis] = count = (shape[axis] - 1) // lines + 1 - before - after
-    offsets = np.arange(-before * lines, after * lines + 1)
-    shares = along.squared(-offsets * (along.spacing / lines))
-    least = np.full(shape, FAR, dtype=np.uint16)
-    total = np.empty_like(least)
-    for offset, share in zip(offsets.tolist(), shares, strict=True):
-        if share <= ONE:
-            first = before * lines + offset
-            taken = slice(first, first + (count - 1) * lines + 1, lines)
-            np.add(field[(slice(None),) * axis + (taken,)], share, out=total)
-            np.minimum(least, total, out=least)
+    in_parts(over_k, least.shape[1:2], max(1, PART_VOXELS // across[:, 0].size))
+    in_parts(over_j, least.shape[:1], max(1, PART_VOXELS // along[0].size))
     return least
+
+
+def _from_crossings(
+    level: NDArray, axes: tuple[Axis, Axis, Axis], lines: tuple[int, int, int], order: tuple[int, int, int]
+) -> NDArray[np.uint16]:
+    """g² from the crossings of the lines along one axis, at the voxels along it and the second axis.
+
+    Along the third axis, whose share of g² is still to come, it is that of each line, not of each voxel.
+    """
+    own, second, third = order
+    count, more = level.shape[third], lines[third]
+    shape = list(level.shape)
+    shape[third] = (count - 1) * more + 1
+    result = np.full(shape, FAR, dtype=np.uint16)
+
+    def fill(part: tuple[slice]) -> None:
+        start, stop = part[0].start, part[0].stop
+        around = slice(max(0, start - 2), min(count, stop + 3))
+        near = np.moveaxis(level, third, 0)[around]
+        solid = np.moveaxis(near > 0, 0, third)
+        box: list[slice] = []
+        for n in range(3):
+            filled = np.flatnonzero(solid.any(axis=tuple(a for a in range(3) if a != n))) if n != third else ()
+            box.append(_within_reach(filled, axes[n]) if len(filled) else slice(None))
+        if not solid.any():
+            return
+        within = tuple(box)
+        fine = finer(finer(np.moveaxis(near, 0, third)[within], third, more), second, lines[second])
+        first = (start - around.start) * more
+        rows = slice(start * more, min(stop * more, shape[third]))
+        fine = np.moveaxis(fine, third, 0)[first : first + rows.stop - rows.start]
+        squared = _crossings(np.ascontiguousarray(np.moveaxis(np.moveaxis(fine, 0, third), own, 0)), axes[own])
+        squared = np.moveaxis(squared, 0, own)
+        least = _least(np.moveaxis(squared, second, 0), axes[second], lines[second])
+        box[third] = rows
+        result[tuple(box)] = np.moveaxis(least, 0, second)
+
+    in_parts(fill, (count,), max(1, PART_VOXELS // (level.size // count * more * lines[second])))
+    return result
+
+
+def _within_reach(filled: NDArray[np.int_], along: Axis) -> slice:
+    """The voxels that a structure can reach along an axis, of which it fills these."""
+    before, after = along.halo
+    return slice(max(0, filled[0] - after), filled[-1] + 1 + before)
+
+
+@np.errstate(over="ignore")
+def _crossings(level: NDArray, along: Axis) -> NDArray[np.uint16]:
+    """g² from the points where the surface crosses the lines along the first axis, on those lines."""
+    solid = level > 0
+    row = level[0].size
+    least = np.full(level.shape, np.inf, dtype=np.float32)
+    for upwards, margin in ((True, along.upper), (False, along.lower)):
+        inner, outer = (solid[:-1], solid[1:]) if upwards else (solid[1:], solid[:-1])
+        at = np.flatnonzero(inner & ~outer)
+        if margin == 0.0 or not len(at):
+            continue
+        inside, outside = (at, at + row) if upwards else (at + row, at)
+        depth, height = (level.ravel()[n].astype(np.float64) for n in (inside, outside))
+        step = along.spacing / margin
+        ratio = np.full(level.shape, np.inf, dtype=np.float32)
+        ratio.ravel()[outside] = height / (height - depth) * step
+        farther = np.empty_like(ratio[0])
+        for this, following in pairwise(ratio if upwards else ratio[::-1]):
+            np.add(this, np.float32(step), out=farther)
+            np.minimum(following, farther, out=following)
+        np.minimum(least, ratio, out=least)
+    return _share(least)
+
+
+def _least(field: NDArray[np.uint16], along: Axis, lines: int) -> NDArray[np.uint16]:
+    """The least over the first axis of a field plus this axis' share of g², at the voxels."""
+    before, after = (n * lines for n in along.halo)
+    length = len(field)
+    around = np.full((before + length + after, *field.shape[1:]), FAR, dtype=np.uint16)
+    around[before : before + length] = field
+    least = np.full_like(around[:length:lines], FAR)
+    total = np.empty_like(least)
+    for share, starts in _steps(along, lines):
+        nearest, *others = (around[n : n + length : lines] for n in starts)
+        for other in others:
+            nearest = np.minimum(nearest, other, out=total)
+        np.add(nearest, share, out=total)
+        np.minimum(least, total, out=least)
+    return least
+
+
+@lru_cache(maxsize=32)
+def _steps(along: Axis, lines: int) -> list[tuple[int, list[int]]]:
+    """Each share of g² along an axis, and where the lines that are as far begin in the field and its halo."""
+    before, after = (n * lines for n in along.halo)
+    shares = along.squared(-np.arange(-before, after + 1) * (along.spacing / lines))
+    return [(int(share), np.flatnonzero(shares == share).tolist()) for share in np.unique(shares[shares <= ONE])]
