@@ -1,4 +1,4 @@
-"""Findings, readings and explanations <-> MRML nodes."""
+"""Findings and readings <-> MRML nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import slicer
 import vtk
 
 from LungNoduleAILib.analysis import Findings
-from LungNoduleAILib.explanation.result import Explanation
 from LungNoduleAILib.followup.exam import Exam, date_of
 from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TABLE_ROLE
@@ -25,7 +24,6 @@ from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.scene import (
     add_segmentation,
     add_table,
-    add_volume,
     mask_from_segment,
     place_beside,
     scene_batch,
@@ -37,9 +35,6 @@ from SegmentationAILib.terminology import AIRWAY, LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 
 _LUNGS = {1: RIGHT_LUNG, 2: LEFT_LUNG, 3: AIRWAY}
-# Against and for a nodule; what says nothing is clear, so that the CT is seen.
-_INFLUENCE_COLOURS = "ThoraxAI.Influence"
-_AGAINST_RGB, _FOR_RGB = (0.23, 0.30, 0.75), (0.90, 0.25, 0.10)
 _parsed = lru_cache(maxsize=8)(from_text)
 
 
@@ -234,42 +229,6 @@ def add_pairs(
         table = add_table(name, columns)
         place_beside(table, ct_of(segmentation))
     return table
-
-
-def add_influence(
-    explanation: Explanation, nodule: Nodule, segmentation: slicer.vtkMRMLSegmentationNode
-) -> slicer.vtkMRMLScalarVolumeNode:
-    """A volume of what speaks for a nodule (above 0) and against it, to lay over the CT."""
-    volume_node = ct_of(segmentation)
-    with scene_batch():
-        influence = Volume(explanation.influence, explanation.grid, f"{nodule.name} influence")
-        node = add_volume(influence)
-        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-        place_beside(node, volume_node)
-        most = float(np.abs(explanation.influence).max()) or 1.0
-        display = node.GetDisplayNode()
-        display.SetAndObserveColorNodeID(_influence_colours().GetID())
-        display.AutoWindowLevelOff()
-        display.SetWindowLevel(2 * most, 0.0)
-        display.SetInterpolate(True)
-    return node
-
-
-def _influence_colours() -> slicer.vtkMRMLColorTableNode:
-    """From all against, by clear, to all for; one node for all nodules."""
-    node = slicer.mrmlScene.GetSingletonNode(_INFLUENCE_COLOURS, "vtkMRMLColorTableNode")
-    if node is not None:
-        return node
-    node = slicer.vtkMRMLColorTableNode()
-    node.SetSingletonTag(_INFLUENCE_COLOURS)
-    node.SetName("influence on the detector")
-    node.SetTypeToUser()
-    count = 256
-    node.SetNumberOfColors(count)
-    for n, share in enumerate(np.linspace(-1, 1, count)):
-        rgb = _FOR_RGB if share > 0 else _AGAINST_RGB
-        node.SetColor(n, f"{share:+.2f}", *rgb, abs(float(share)))
-    return slicer.mrmlScene.AddNode(node)
 
 
 def _read(segmentation: slicer.vtkMRMLSegmentationNode | None) -> tuple[Reading, Grid]:

@@ -27,6 +27,7 @@ from LungNoduleAILib.report.content import ReportContent
 from LungNoduleAILib.report.export import write_report
 from LungNoduleAILib.report.reported_table import write_report_csv
 from LungNoduleAILib.review import Verdict
+from LungNoduleAILib.scene_influence import add_influence
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.scene import volume_from_node
@@ -246,7 +247,7 @@ def explain(
     nodule = scene.reading_from_scene(findings)[nodule_id].nodule
     volume, lungs = scene.ct_and_lungs(findings)
     found = explain_nodule(volume, lungs, nodule, device=device, progress=progress or Progress())
-    return scene.add_influence(found, nodule, findings), found
+    return add_influence(found, nodule, scene.ct_of(findings)), found
 
 
 def content(
