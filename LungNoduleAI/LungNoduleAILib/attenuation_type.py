@@ -92,4 +92,4 @@ def has_fat(mask: NoduleMask, hu: NDArray[np.float32], noise_hu: float) -> bool:
     if not count:
         return False
     largest = float(np.bincount(pieces[pieces > 0]).max())
-    return largest * mask.grid.voxel_volume >= _LEAST_FAT_MM3 and largest >= _FAT_SHARE * np.count_nonzero(inner)
+    return bool(largest * mask.grid.voxel_volume >= _LEAST_FAT_MM3 and largest >= _FAT_SHARE * np.count_nonzero(inner))

@@ -124,8 +124,6 @@ def touches_vessel(mask: NoduleMask, hu: NDArray[np.float32], depth_mm: NDArray[
 
 
 def at_edge(mask: NoduleMask, volume_grid: Grid) -> bool:
-    """Whether the nodule reaches the outermost voxels of the CT."""
-    points = mask.grid.ras(np.argwhere(mask.occupancy >= 0.5)[:, ::-1])
-    index = volume_grid.ijk(points)
-    reach = mask.grid.spacing[0] / volume_grid.spacing / 2
-    return bool(np.any(index - reach <= 0.01) or np.any(index + reach >= np.array(volume_grid.shape[::-1]) - 1.01))
+    """Whether the nodule comes within a voxel of the CT's outermost voxels, where its edge cannot be judged."""
+    index = volume_grid.ijk(mask.grid.ras(np.argwhere(mask.occupancy >= 0.5)[:, ::-1]))
+    return bool(np.any(index < 1.0) or np.any(index > np.array(volume_grid.shape[::-1]) - 2.0))

@@ -72,7 +72,9 @@ def character_of(volume: Volume, lungs: LabelMap, nodule: Nodule, lobes: LabelMa
     pleura = pleura_near(mask, lungs, nodule.lung, depth)
     warnings = _warnings(slice_mm, noise, float(np.percentile(hu[inside], 50)), axial.mean_mm, edge, volume, lungs)
     spread = 1.0 + THIN_SLICES.limit * max(1.0, slice_mm / THIN_SLICES.largest_spacing_mm)
-    density = max(0.0, float(np.average(hu, weights=mask.occupancy)) + 1000.0) / 1000.0
+    # Voxels that are partly lung are in the volume by their share only.
+    whole = mask.occupancy > 0.99 if (mask.occupancy > 0.99).any() else inside
+    density = max(0.0, float(hu[whole].mean()) + 1000.0) / 1000.0
     return Character(
         volume_95_mm3=(measured.volume_mm3 / spread, measured.volume_mm3 * spread),
         axial=axial,

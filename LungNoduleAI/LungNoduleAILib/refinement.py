@@ -112,7 +112,7 @@ def refine(volume: Volume, mask: NoduleMask, lungs: LabelMap | None = None) -> N
             return mask
         core_hu = _level(around, smooth, nodule, core_hu, lung_hu)
     level = np.full(nodule.shape, core_hu, dtype=np.float32)
-    halo = _halo(around, smooth, nodule, rough, allowed, core_hu, lung_hu)
+    halo = _halo(around, smooth, nodule, dense & ~nodule, rough, allowed, core_hu, lung_hu)
     if halo is not None:
         whole, beyond, rim_hu = halo
         level[beyond] = rim_hu
@@ -202,6 +202,7 @@ def _halo(
     around: Surroundings,
     smooth: NDArray[np.float32],
     core: NDArray[np.bool_],
+    cut: NDArray[np.bool_],
     rough: NDArray[np.bool_],
     allowed: NDArray[np.bool_],
     core_hu: float,
@@ -214,6 +215,9 @@ def _halo(
     blur = np.array(_blur_mm(around))
     spacing = float(around.grid.spacing[0])
     beyond = ndimage.distance_transform_edt(~core, sampling=spacing * blur[2] / blur) > 1.8 * blur[2]
+    if cut.any():
+        # The blurred edge of what was cut off is no ground glass.
+        allowed = allowed & (_distance(cut, around.grid) > 1.8 * blur[2])
     rim_hu = lung_hu + 2 * _HAZE_HU
     for _ in range(_ROUNDS):
         hazy = allowed & (smooth > (rim_hu + lung_hu) / 2)

@@ -145,7 +145,7 @@ def with_core(ct: NoduleCt, radius_mm: float, hu: float, at_mm: float = 0.0) -> 
         (0.0, 0.0, Calcification.NONE),
         (2.8, 0.0, Calcification.CENTRAL),
         (6.0, 0.0, Calcification.COMPLETE),
-        (1.8, 3.8, Calcification.OTHER),
+        (2.4, 3.2, Calcification.OTHER),
     ],
 )
 def test_calcium_by_its_pattern(radius_mm, at_mm, pattern):
@@ -175,7 +175,7 @@ def test_spikes_and_lobes_raise_their_indices():
         unit = direction / np.linalg.norm(direction)
         along = points @ unit
         spiky |= (along > 0) & (along < 13) & (np.sqrt(np.maximum(radius**2 - along**2, 0)) < 0.8)
-    lobed = (np.linalg.norm(points - [4, 0, 0], axis=-1) < 6) | (np.linalg.norm([*points, 6, 2, 0], axis=-1) < 5)
+    lobed = (np.linalg.norm(points - [4, 0, 0], axis=-1) < 6) | (np.linalg.norm(points - [-6, -2, 0], axis=-1) < 5)
     masks = [NoduleMask(m.astype(np.float32), grid) for m in (round_mask, spiky, lobed)]
     spikes, lobes = [spiculation(m) for m in masks], [lobulation(m) for m in masks]
     assert spikes[0] < 0.03
