@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 
+from SegmentationAILib.engine.worker.errors import WorkerError
+
 # Part of the error's type or text (lower case), and what it means; the first that fits is taken.
 _CAUSES = (
     ("outofmemoryerror", "The GPU ran out of memory; close other programs that use it, or choose the device CPU."),
@@ -17,6 +19,8 @@ _CAUSES = (
 
 def explain(error: BaseException) -> str:
     """One sentence for the user on any exception."""
+    if isinstance(error, WorkerError):
+        return str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full; free some space and try again."
     text = f"{type(error).__name__}: {error}"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from SegmentationAILib.engine.worker.child import Child
 from SegmentationAILib.engine.worker.client import Worker
 from SegmentationAILib.engine.worker.errors import ProtocolMismatch, WorkerDied, WorkerFailed
 from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.failure import explain
 from SegmentationAILib.volume import DicomSource, Grid, Volume
 
 CASES = ["worker_cases"]
@@ -137,6 +139,23 @@ def test_reports_come_all_and_in_order(warm):
     assert job.result(LONG_S) == {"steps": 300}
     assert reports == [(n / 300, f"step {n}") for n in range(300)]
     assert (job.fraction, job.text) == reports[-1]
+
+
+def test_polling_is_all_that_an_application_needs_to_do(warm):
+    """Slicer's main thread may hold Python's lock between its calls, so that no other thread runs."""
+    job = warm.submit(Task("steps", {"count": 300}), ct())
+    until = time.monotonic() + LONG_S
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(10 * LONG_S)
+    try:
+        while not job.poll() and time.monotonic() < until:
+            next_poll = time.monotonic() + 0.02
+            while time.monotonic() < next_poll:
+                pass
+    finally:
+        sys.setswitchinterval(interval)
+    assert job.finished
+    assert job.result() == {"steps": 300}
 
 
 def test_what_libraries_print_is_not_taken_for_messages(warm):
@@ -255,6 +274,8 @@ def test_failure_is_explained_and_the_next_run_is_in_a_fresh_process(worker, tas
     with pytest.raises(WorkerFailed, match=sentence) as told:
         worker.run(Task(task), ct())
     assert cause in told.value.details
+    assert cause in "".join(traceback.format_exception(told.value))
+    assert explain(told.value) == str(told.value)
     assert worker.run(Task("describe"), ct())["pid"] != before
 
 

@@ -9,12 +9,18 @@ from collections.abc import Sequence
 _WINDOWS_CRASHES = {0xC0000005: "a memory access violation", 0xC00000FD: "a stack overflow"}
 
 
+class InWorker(Exception):
+    """What the worker told of a failure, so that a traceback printed here shows it."""
+
+
 class WorkerError(Exception):
-    """A run in a worker process failed; ``details`` is text for who looks into it."""
+    """A run in a worker process failed; ``details`` is text for who looks into it, and is in its traceback."""
 
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+        if details:
+            self.__cause__ = InWorker(details)
 
 
 class WorkerFailed(WorkerError):
