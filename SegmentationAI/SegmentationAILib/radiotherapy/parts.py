@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 # Voxels of a part: few enough for its arrays to stay in a cache, enough for their edges to count little.
-PART_VOXELS = 400_000
+PART_VOXELS = 800_000
 
 Part = tuple[slice, ...]
 

@@ -58,10 +58,10 @@ def surface_levels(mask: NDArray[np.bool_], spacing: tuple[float, float, float])
             levels[(slice(None), *core)] = FULL if near.flat[0] else -FULL
             return
         inside = mask[core]
-        level = _level(near, widths, inside)
+        levels[(slice(None), *core)] = _level(near, widths, inside)
+        flat = np.where(inside, np.int16(_FLAT), np.int16(-_FLAT))
         for axis in range(3):
-            straight = _straight(near, axis, reach)
-            levels[(axis, *core)] = np.where(straight, np.where(inside, _FLAT, -_FLAT), level)
+            np.copyto(levels[(axis, *core)], flat, where=_straight(near, axis, reach))
 
     in_parts(fill, mask.shape, round(PART_VOXELS ** (1 / 3)))
     return levels
@@ -76,7 +76,7 @@ def single_levels(mask: NDArray[np.bool_]) -> NDArray[np.int16]:
     Returns:
         int16 [3, k, j, i], as ``surface_levels`` gives.
     """
-    return np.broadcast_to(np.where(mask, NEAREST, -FULL).astype(np.int16), (3, *mask.shape))
+    return np.broadcast_to(np.where(mask, np.int16(NEAREST), np.int16(-FULL)), (3, *mask.shape))
 
 
 def finer(level: NDArray, axis: int, lines: int) -> NDArray:
