@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from LungNoduleAILib import baseline, detection
+from LungNoduleAILib.analysis_result import Findings
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.nodule_character import character_of
 from LungNoduleAILib.ratings import rate, shipped_networks
@@ -25,21 +26,6 @@ DETECTORS = {NODULES: detection.detect, BASELINE: baseline.detect}
 _LUNGS_END = 0.4
 _DETECTION_END = 0.9
 _RATING_END = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """What was found in one volume.
-
-    Attributes:
-        lungs: right lung, left lung and airway on the volume's grid.
-        nodules: in order of falling score, rated, with their character.
-        task: what was run, to make the result again.
-    """
-
-    lungs: LabelMap
-    nodules: tuple[Nodule, ...]
-    task: Task
 
 
 def analyze(volume: Volume | None, task: Task | None = None, progress: Progress | None = None) -> Findings:

@@ -10,7 +10,7 @@ import numpy as np
 import slicer
 import vtk
 
-from LungNoduleAILib.analysis import Findings
+from LungNoduleAILib.analysis_result import Findings
 from LungNoduleAILib.followup.exam import Exam, date_of
 from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TABLE_ROLE

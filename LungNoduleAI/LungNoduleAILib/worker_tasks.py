@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from SegmentationAILib.engine.worker.registry import Entry
 
-_ANALYSIS = Entry("LungNoduleAILib.analysis:analyze", "LungNoduleAILib.analysis:Findings")
+_ANALYSIS = Entry("LungNoduleAILib.analysis:analyze", "LungNoduleAILib.analysis_result:Findings")
 
 TASKS = {"nodules": _ANALYSIS, "nodules-baseline": _ANALYSIS}

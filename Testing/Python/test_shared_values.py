@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import textwrap
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,13 @@ from hypothesis import given, settings
 from report_cases import ball_nodule, character_of, chest_ct, whole_grid
 
 from LungNoduleAILib import worker_tasks as nodule_tasks
-from LungNoduleAILib.analysis import DETECTORS, Findings
+from LungNoduleAILib.analysis import DETECTORS
+from LungNoduleAILib.analysis_result import Findings
 from LungNoduleAILib.guidelines.findings import Kind, Lobe
 from LungNoduleAILib.rating import RATINGS, Grade, Ratings
 from SegmentationAILib import worker_tasks
 from SegmentationAILib.engine.task import Task
+from SegmentationAILib.engine.worker import launching
 from SegmentationAILib.engine.worker.registry import load
 from SegmentationAILib.engine.worker.shared_arrays import Segment, attach, discard, new_name
 from SegmentationAILib.engine.worker.shared_value import receive, share
@@ -123,3 +128,17 @@ def test_every_task_is_there_and_is_found():
     for entry in {*worker_tasks.TASKS.values(), *nodule_tasks.TASKS.values()}:
         assert callable(load(entry.run))
         assert is_dataclass(load(entry.result))
+
+
+def test_caller_of_a_worker_does_not_wait_for_torch():
+    script = textwrap.dedent("""
+        import sys
+        from LungNoduleAILib import worker_tasks as nodules
+        from SegmentationAILib import worker_tasks
+        from SegmentationAILib.engine.worker import client, registry
+        for entry in (*nodules.TASKS.values(), *worker_tasks.TASKS.values()):
+            registry.load(entry.result)
+        sys.exit("torch" in sys.modules)
+    """)
+    environment = launching.environment(["LungNoduleAILib.worker_tasks"])
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
