@@ -73,7 +73,7 @@ def run(host: boot.Host, name: str):
     widget.ui.runButton.click()
     if name == "LungNoduleAI":
         widget.ui.nodulesTable.selectRow(0)
-    host.process_events()
+    settle(host, panel)
     return panel
 
 
@@ -81,7 +81,6 @@ def review(host: boot.Host, panel) -> None:
     """The first nodule accepted, the last rejected, what is known of the patient entered, the first chosen."""
     ui, widget = panel.self().ui, panel.self()
     ui.inputsCollapsibleButton.setChecked(False)
-    panel.resize(PANEL_WIDTH, 2 * VIEW_SIZE)
     ui.nodulesTable.selectRow(ui.nodulesTable.rowCount - 1)
     ui.rejectButton.click()
     ui.nodulesTable.selectRow(0)
@@ -89,7 +88,7 @@ def review(host: boot.Host, panel) -> None:
     findings = ui.findingsSelector.currentNode()
     widget.logic.setPatient(findings, age=64, female=True, pack_years=30, family_history=False, emphysema=False)
     widget.logic.correct(findings, 1, spiculation=False)
-    host.process_events()
+    settle(host, panel)
 
 
 def contour(host: boot.Host, ct: slicer.vtkMRMLScalarVolumeNode):
@@ -158,6 +157,13 @@ def grab(panel) -> NDArray[np.uint8]:
     image = panel.grab().toImage().convertToFormat(QImage.Format_RGB888)
     rows = np.frombuffer(image.constBits(), dtype=np.uint8).reshape(image.height(), image.bytesPerLine())
     return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+
+
+def settle(host: boot.Host, panel) -> None:
+    """Give all widgets the height that they ask for, as in Slicer's scrolled column."""
+    host.process_events()
+    panel.resize(PANEL_WIDTH, max(2 * VIEW_SIZE, panel.minimumSizeHint().height()))
+    host.process_events()
 
 
 def compose(panel: NDArray[np.uint8], views: NDArray[np.uint8]) -> Image.Image:
