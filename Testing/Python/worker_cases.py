@@ -28,7 +28,7 @@ _loads = 0
 def threshold(volume: Volume, task: Task, progress: Progress) -> LabelMap:
     """1 above the option's HU, 2 below."""
     progress(0.5, "Comparing")
-    labels = np.where(volume.array > task.options["hu"], 1, 2).astype(np.uint8)
+    labels = np.where(volume.array > task.options["hu"], np.uint8(1), np.uint8(2))
     return LabelMap(labels, volume.grid, {1: LEFT_LUNG, 2: AIRWAY})
 
 
