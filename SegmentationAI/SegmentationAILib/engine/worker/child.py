@@ -102,17 +102,16 @@ class Child:
             self._log.append(line)
             return []
 
-    def exit_code(self) -> int:
-        """After the end."""
+    def exit_code(self) -> int | None:
+        """After the end; None where the system cannot end it."""
         try:
-            code = self._process.wait(_LAST_WORDS_S)
+            self._process.wait(_LAST_WORDS_S)
         except subprocess.TimeoutExpired:
             # Its pipes are closed and it lingers: nothing more can come of it.
             self.kill()
-            code = self._process.returncode
         for thread in self._threads:
             thread.join(_LAST_WORDS_S)
-        return code
+        return self._process.returncode
 
     def log_lines(self) -> list[str]:
         """The last that it printed, without line ends."""
@@ -127,7 +126,9 @@ class Child:
                 with suppress(psutil.Error):
                     process.kill()
         self._process.kill()
-        self._process.wait()
+        # One that hangs in a driver cannot be ended, and nobody should wait for it.
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_CLOSING_S)
 
     def close(self) -> None:
         """End it in good order, or kill it."""

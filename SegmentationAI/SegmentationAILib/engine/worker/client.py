@@ -177,8 +177,8 @@ class Worker:
     def _heard(self, message: protocol.Message) -> None:
         kind = message["type"]
         if kind in ("hello", "refused"):
-            if message["protocol"] != protocol.PROTOCOL:
-                self._refuse(message["protocol"])
+            if message.get("protocol") != protocol.PROTOCOL:
+                self._refuse(message.get("protocol"))
         elif kind == "segment":
             self._announced.add(message["name"])
         elif kind == "leaving":
@@ -217,7 +217,7 @@ class Worker:
             return InputError(message["message"])
         return WorkerFailed(message["message"], "\n".join([message["details"], *self._child.log_lines()]))
 
-    def _refuse(self, spoken: int) -> None:
+    def _refuse(self, spoken: object) -> None:
         self._end(
             None,
             ProtocolMismatch(

@@ -35,18 +35,20 @@ class WorkerDied(WorkerError):
     """The worker process ended during a run; the next run starts another.
 
     Attributes:
-        exit_code: of the process, as ``subprocess.Popen.returncode``.
+        exit_code: of the process, as ``subprocess.Popen.returncode``; None where the system could not end it.
         log_lines: the last that it and its libraries wrote.
     """
 
-    def __init__(self, exit_code: int, log_lines: Sequence[str]) -> None:
+    def __init__(self, exit_code: int | None, log_lines: Sequence[str]) -> None:
         message = f"The process that does the work {_what_happened(exit_code)}; nothing was changed. Run it again."
         super().__init__(message, "\n".join([f"Exit code {exit_code}.", *log_lines]))
         self.exit_code = exit_code
         self.log_lines = tuple(log_lines)
 
 
-def _what_happened(exit_code: int) -> str:
+def _what_happened(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "hangs and cannot be ended"
     if exit_code < 0:
         name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
         if name == "SIGKILL":
