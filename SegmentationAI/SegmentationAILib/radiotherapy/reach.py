@@ -29,8 +29,8 @@ FAR = 32768
 SAG_MM = 0.05
 MOST_LINES = 4
 
-# Voxels worked on at once, for what they take of memory: 16 bytes and more with more lines.
-_SLAB_VOXELS = 16_000_000
+# Voxels worked on at once, times the lines of each, for what they take of memory: some 16 bytes.
+_SLAB_VOXELS = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def reached(levels: NDArray, axes: tuple[Axis, Axis, Axis], *, between: bool = T
     lines = tuple(_lines(axis, axes) if between else 1 for axis in axes)
     before, after = axes[0].halo
     count = len(result)
-    depth = max(1, _SLAB_VOXELS // result[0].size)
+    depth = max(1, _SLAB_VOXELS // (result[0].size * max(lines)))
     for start in range(0, count, depth):
         core = slice(start, min(start + depth, count))
         around = slice(max(0, core.start - before), min(count, core.stop + after))
