@@ -162,7 +162,8 @@ def grab(panel) -> NDArray[np.uint8]:
 def settle(host: boot.Host, panel) -> None:
     """Give all widgets the height that they ask for, as in Slicer's scrolled column."""
     host.process_events()
-    panel.resize(PANEL_WIDTH, max(2 * VIEW_SIZE, panel.minimumSizeHint().height()))
+    wanted = max(panel.minimumSizeHint().height(), panel.layout().totalHeightForWidth(PANEL_WIDTH))
+    panel.resize(PANEL_WIDTH, max(2 * VIEW_SIZE, wanted))
     host.process_events()
 
 

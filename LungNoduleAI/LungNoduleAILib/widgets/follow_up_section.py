@@ -13,6 +13,7 @@ from SegmentationAILib.widgets.run_controls import RunControls
 from SegmentationAILib.widgets.translation import tr
 
 _FONT_SCALE = 0.85
+_ROW_PADDING = 8
 _PERCENT = 100
 
 
@@ -42,6 +43,8 @@ class FollowUpSection:
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         table.horizontalHeader().setSectionResizeMode(3, qt.QHeaderView.Stretch)
         table.verticalHeader().setVisible(False)
+        table.verticalHeader().setMinimumSectionSize(10)
+        table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + _ROW_PADDING)
         table.connect("itemSelectionChanged()", self._on_chosen)
         ui.compareButton.connect("clicked()", self._compare)
         ui.sideBySideButton.connect("clicked(bool)", self._on_side_by_side)
