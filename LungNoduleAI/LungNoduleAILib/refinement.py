@@ -47,11 +47,10 @@ _LEAST_HALO = 0.15
 # Less of the rough outline than this is not the nodule's edge.
 _LEAST_FOUND = 0.15
 _ROUNDS = 2
-# Noise hides the edge of faint ground glass: where what is found there does not agree with what is hazy in the rough
-# outline, by Dice, the outline stands.
+# Noise hides the edge of faint ground glass: where what is found there does not agree with the rough outline, by Dice,
+# the outline stands.
 _GLASS_CONTRAST_HU = 500.0
-_AGREED = 0.8
-_HAZE_SHARE = 0.15
+_AGREED = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +117,8 @@ def refine(volume: Volume, mask: NoduleMask, lungs: LabelMap | None = None) -> N
         level[beyond] = rim_hu
         dense |= smooth > (rim_hu + lung_hu) / 2
         nodule = whole
-    if core_hu - lung_hu < _GLASS_CONTRAST_HU:
-        hazy = rough & (smooth > lung_hu + _HAZE_SHARE * (core_hu - lung_hu))
-        if dice(nodule, hazy) < _AGREED:
-            return NoduleMask(ndimage.gaussian_filter(hazy.astype(np.float32), 0.5), around.grid)
+    if core_hu - lung_hu < _GLASS_CONTRAST_HU and dice(nodule, rough) < _AGREED:
+        return mask
     return NoduleMask(_occupancy(around, smooth, nodule, dense, level, lung_hu), around.grid)
 
 
