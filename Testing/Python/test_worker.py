@@ -315,24 +315,39 @@ def test_forgotten_worker_ends_its_process():
     wait_until(lambda: is_gone(process))
 
 
-def test_death_of_the_parent_ends_the_process(tmp_path):
-    begun = tmp_path / "begun"
-    script = textwrap.dedent(f"""
-        import time
+PARENTS = {
+    # Until the run is in progress.
+    "in a run": """
+        job = worker.submit(Task("deaf", {"begun": sys.argv[1]}), volume)
+        while not Path(sys.argv[1]).exists():
+            job.poll()
+    """,
+    # Until the result is in shared memory, and nobody takes it.
+    "after a run": """
+        worker.submit(Task("echo"), volume)
+        while not any(message["type"] == "done" for message in worker._child.messages(0.1)):
+            pass
+    """,
+}
+
+
+@pytest.mark.parametrize("dies", PARENTS)
+def test_death_of_the_parent_ends_the_process(dies, tmp_path):
+    script = """
+        import sys, time
+        from pathlib import Path
         import numpy as np
         from SegmentationAILib.engine.task import Task
         from SegmentationAILib.engine.worker.client import Worker
         from SegmentationAILib.volume import Grid, Volume
         worker = Worker.start(tasks=["worker_cases"])
         volume = Volume(np.zeros((4, 4, 4), np.int16), Grid((4, 4, 4), np.eye(4)))
-        job = worker.submit(Task("deaf", {{"begun": {str(begun)!r}}}), volume)
-        print(worker.pid, flush=True)
-        time.sleep({LONG_S})
-    """)
-    environment = launching.environment(CASES)
-    with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as parent:
+    """
+    script = textwrap.dedent(script) + textwrap.dedent(PARENTS[dies])
+    script += f"print(worker.pid, flush=True)\ntime.sleep({LONG_S})\n"
+    command = [sys.executable, "-c", script, str(tmp_path / "begun")]
+    with subprocess.Popen(command, env=launching.environment(CASES), stdout=subprocess.PIPE) as parent:
         process = psutil.Process(int(parent.stdout.readline()))
-        wait_until(begun.exists)
         parent.kill()
     wait_until(lambda: is_gone(process))
 
