@@ -158,7 +158,7 @@ def _separable(
         plan.append((dim, position, abs(scale)))
     # The axis that shrinks most goes first, so that the later ones have less to do.
     for dim, position, scale in sorted(plan, key=lambda p: shape[p[0]] / tensor.shape[p[0]]):
-        tensor = _along_axis(tensor, dim, position, scale if average else 1.0)
+        tensor = along_axis(tensor, dim, position, scale if average else 1.0)
     tensor = tensor.to(torch.float32)
     for dim, ok in enumerate(inside):
         if not ok.all():
@@ -166,7 +166,7 @@ def _separable(
     return tensor.contiguous()
 
 
-def _along_axis(tensor: torch.Tensor, dim: int, position: NDArray, width: float) -> torch.Tensor:
+def along_axis(tensor: torch.Tensor, dim: int, position: NDArray, width: float) -> torch.Tensor:
     """Weighted sums of neighbours at fractional indices along one axis; beyond the ends, the end.
 
     The weights are a triangle of half-width ``max(width, 1)`` voxels: linear interpolation at 1.

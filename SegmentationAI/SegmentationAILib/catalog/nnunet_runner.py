@@ -7,7 +7,6 @@ are never held at once.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,14 +20,12 @@ from SegmentationAILib.engine.label_stream import LabelStream
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.resize import resize, separate_axis
-from SegmentationAILib.engine.sliding_window import Runner, Windows, slide
+from SegmentationAILib.engine.sliding_window import Runner, Windows, slide, sums_dtype
 from SegmentationAILib.errors import InputError
 
 # Of a CT: where not one voxel of a window is denser, it shows air alone.
 EMPTY_HU = -900.0
 _STEP = 0.5
-# Sums of logits beyond this are held in half precision, as nnU-Net holds them always.
-_MOST_FLOAT_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -116,12 +113,9 @@ def _labels(
     backward = separate_axis(np.array(plan.spacing), np.array(spacing))
     stream = LabelStream(shape, original, plan.classes, separate=backward, device=place)
     networks = tuple(network.to(place) for network in model.networks)
-    held = (
-        4 * plan.classes * plan.patch[0] * math.prod(max(n, m) for n, m in zip(shape[1:], plan.patch[1:], strict=True))
-    )
-    dtype = torch.float16 if held > _MOST_FLOAT_BYTES else torch.float32
-    runner = Runner(networks, place, inference_precision(place), options.batch, dtype)
     windows = Windows(plan.patch, options.step, model.mirror if options.mirror else ())
+    dtype = sums_dtype(shape, windows, plan.classes)
+    runner = Runner(networks, place, inference_precision(place), options.batch, dtype)
     empty = _air(plan) if options.skip_air else None
     slide(resized, plan.classes, windows, runner, stream.take, empty=empty, progress=progress.part(0.04, 1.0))
     return stream.labels

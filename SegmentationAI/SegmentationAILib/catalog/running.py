@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SegmentationAILib.catalog.entry import BUILT_IN, NNUNET, Entry
+from SegmentationAILib.catalog import monai_runner
+from SegmentationAILib.catalog.entry import BUILT_IN, MONAI_BUNDLE, NNUNET, Entry
 from SegmentationAILib.catalog.integrity import network_folder
 from SegmentationAILib.catalog.listing import entry as entry_of
+from SegmentationAILib.catalog.monai_folder import read_bundle
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.catalog.nnunet_runner import Options, segment
 from SegmentationAILib.catalog.store import installed
@@ -40,7 +42,7 @@ def run(
         entry: of the catalogue; installed.
         volume: of the modality that the model reads; HU for CT.
         structures: ids of those that are wanted, all if not given; networks that find none of them do not run.
-        options: how nnU-Net's networks are run.
+        options: how nnU-Net's networks are run; of them, "batch" alone means something to MONAI's.
         device: a torch device's name.
         progress: told of each step; its token cancels between them.
 
@@ -57,12 +59,17 @@ def run(
     if entry.kind == BUILT_IN:
         found = segment_organs(volume, device=device, progress=progress)
         return _only(found.array, volume, entry, structures)
+    if entry.kind == MONAI_BUNDLE:
+        return _only(_by_monai(entry, volume, options, device, progress), volume, entry, structures)
     return _only(_by_nnunet(entry, volume, structures, options, device, progress), volume, entry, structures)
 
 
 def _check(entry: Entry, volume: Volume, structures: Collection[str] | None) -> None:
-    if entry.task != "segmentation" or entry.kind not in (BUILT_IN, NNUNET) or not entry.labels:
-        raise InputError(f"'{entry.id}' ({entry.kind}, {entry.task}) cannot be run here yet; choose an nnU-Net model.")
+    if entry.task != "segmentation" or entry.kind not in (BUILT_IN, MONAI_BUNDLE, NNUNET) or not entry.labels:
+        raise InputError(
+            f"'{entry.id}' ({entry.kind}, {entry.task}) cannot be run here yet; choose an nnU-Net model or a MONAI "
+            "bundle that segments."
+        )
     if volume.modality not in ("", entry.input.modality):
         raise InputError(
             f"'{entry.id}' reads {entry.input.modality} and the volume is {volume.modality}; choose another volume."
@@ -72,8 +79,19 @@ def _check(entry: Entry, volume: Volume, structures: Collection[str] | None) -> 
             f"'{entry.id}' does not find {', '.join(sorted(unknown))}; it finds: "
             f"{', '.join(sorted(entry.label_ids.values()))}."
         )
-    if entry.kind == NNUNET and installed(entry) is None:
+    if entry.kind != BUILT_IN and installed(entry) is None:
         raise InputError(f"'{entry.id}' is not installed; fetch it with 'thoraxai models fetch {entry.id}'.")
+
+
+def _by_monai(
+    entry: Entry, volume: Volume, options: Options | None, device: str, progress: Progress
+) -> NDArray[np.integer]:
+    folder, settings = installed(entry), entry.settings
+    bundle = read_bundle(folder / settings["bundle"], weights=folder / settings["weights"])
+    # The weights of other resolutions lie in the same bundle, whose configuration names one of them.
+    spacing = entry.input.spacing_mm
+    batch = options.batch if options else 1
+    return monai_runner.segment(bundle, volume, spacing=spacing, device=device, batch=batch, progress=progress)
 
 
 def _by_nnunet(

@@ -8,10 +8,12 @@ memory grows with classes times voxels of the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 _LOOKED_UP_AT_ONCE = 20_000_000
 
@@ -27,9 +29,13 @@ class _Ends:
     @staticmethod
     def of(before: int, after: int, *, nearest: bool, device: torch.device) -> _Ends:
         """With the outermost voxel faces of both grids on each other, as ``resize`` has them."""
-        place = np.clip(before / after * (np.arange(after) + 0.5) - 0.5, 0, before - 1)
-        if nearest:
-            place = np.floor(place + 0.5).clip(0, before - 1)
+        place = before / after * (np.arange(after) + 0.5) - 0.5
+        return _Ends.at(np.floor(place + 0.5) if nearest else place, before, device)
+
+    @staticmethod
+    def at(place: NDArray, before: int, device: torch.device) -> _Ends:
+        """At continuous indices; beyond the ends, the end."""
+        place = np.clip(place, 0, before - 1)
         low = np.floor(place).astype(np.int64)
         high = np.minimum(low + 1, before - 1)
         share = (place - low).astype(np.float32)
@@ -45,6 +51,8 @@ class LabelStream:
         after: shape of the result's grid over the same extent.
         classes: number of logits.
         separate: axis (0 is k) along which the nearest voxel is taken instead of interpolating.
+        positions: continuous indices of the result's voxels in the model's grid along (k, j, i), which increase along
+            k, for grids that are not over the same extent.
         device: where the logits come and the labels are kept.
     """
 
@@ -55,12 +63,16 @@ class LabelStream:
         classes: int,
         *,
         separate: int | None = None,
+        positions: Sequence[NDArray] | None = None,
         device: torch.device,
     ) -> None:
-        self._ends = [
-            _Ends.of(b, a, nearest=axis == separate, device=device)
-            for axis, (b, a) in enumerate(zip(before, after, strict=True))
-        ]
+        if positions is None:
+            self._ends = [
+                _Ends.of(b, a, nearest=axis == separate, device=device)
+                for axis, (b, a) in enumerate(zip(before, after, strict=True))
+            ]
+        else:
+            self._ends = [_Ends.at(place, b, device) for place, b in zip(positions, before, strict=True)]
         dtype = torch.uint8 if classes <= 256 else torch.int16
         self.labels = torch.zeros(after, dtype=dtype, device=device)
         self._done = 0

@@ -23,6 +23,10 @@ from SegmentationAILib.engine.progress import Progress
 Shape = tuple[int, int, int]
 # Weight of a window's middle, and the standard deviation of the weights as a share of its side (nnU-Net).
 _MIDDLE, _SIGMA = 10.0, 1.0 / 8.0
+# Sums of logits beyond this are held in half precision.
+_MOST_FLOAT_BYTES = 2 << 30
+# No weight is lower (MONAI).
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,13 @@ class Windows:
         side: of a window, (k, j, i).
         step: share of the side between two windows at most, in (0, 1].
         mirror: axes (0 is k) over all of whose flips the logits are averaged; none by default.
+        padding: of an array smaller than a window, as ``torch.nn.functional.pad`` calls it.
     """
 
     side: Shape
     step: float = 0.5
     mirror: tuple[int, ...] = ()
+    padding: str = "constant"
 
     @property
     def flips(self) -> list[tuple[int, ...]]:
@@ -53,6 +59,43 @@ class Windows:
             gap = (length - side) / (count - 1) if count > 1 else 0.0
             found.append([int(np.round(gap * n)) for n in range(count)])
         return found
+
+    def weights(self) -> NDArray[np.float32]:
+        """Of a window's voxels in the mean of the windows; nowhere 0."""
+        return _gaussian(self.side)
+
+
+@dataclass(frozen=True)
+class FixedSteps(Windows):
+    """Windows as MONAI's ``sliding_window_inference`` cuts them: equal steps, the last one short.
+
+    Attributes:
+        overlap: share of the side that two windows have in common, in [0, 1); ``step`` is not used.
+        sigma: of the Gaussian weights as a share of the side; all weigh the same if None.
+    """
+
+    overlap: float = 0.25
+    sigma: float | None = None
+
+    def starts(self, shape: Shape) -> list[list[int]]:
+        """First indices of the windows along each axis of an array at least as large as one."""
+        found = []
+        for length, side in zip(shape, self.side, strict=True):
+            step = max(int(side * (1 - self.overlap)), 1)
+            count = math.ceil((length - side) / step) + 1
+            found.append([min(n * step, length - side) for n in range(count)])
+        return found
+
+    def weights(self) -> NDArray[np.float32]:
+        """Of a window's voxels in the mean of the windows, from MONAI's ``compute_importance_map``."""
+        if self.sigma is None:
+            return np.ones(self.side, dtype=np.float32)
+        weight = np.ones(1, dtype=np.float32)
+        for side in self.side:
+            x = np.arange(side, dtype=np.float32) - (side - 1) / 2
+            weight = weight[..., None] * np.exp(-(x**2) / (2 * (self.sigma * side) ** 2)).astype(np.float32)
+        weight = weight[0]
+        return np.maximum(weight, max(float(weight.min()), _LEAST))
 
 
 @dataclass(frozen=True)
@@ -89,6 +132,12 @@ class Runner:
         return total if count == 1 else total.div_(count)
 
 
+def sums_dtype(shape: Shape, windows: Windows, classes: int) -> torch.dtype:
+    """Single precision for the sums of logits that ``slide`` holds, or half, as nnU-Net always has, for many."""
+    plane = math.prod(max(n, side) for n, side in zip(shape[1:], windows.side[1:], strict=True))
+    return torch.float16 if 4 * classes * windows.side[0] * plane > _MOST_FLOAT_BYTES else torch.float32
+
+
 @torch.inference_mode()
 def slide(
     channels: torch.Tensor,
@@ -118,10 +167,10 @@ def slide(
     before = [n // 2 for n in padding]
     if any(padding):
         ends = [end for n, b in zip(padding[::-1], before[::-1], strict=True) for end in (b, n - b)]
-        channels = torch.nn.functional.pad(channels, ends)
+        channels = torch.nn.functional.pad(channels[None], ends, mode=windows.padding)[0]
     starts = windows.starts(tuple(channels.shape[1:]))
     places = [(j, i) for j in starts[1] for i in starts[2]]
-    weight = torch.from_numpy(_weights(windows.side)).to(runner.device, runner.held)[..., None]
+    weight = torch.from_numpy(windows.weights()).to(runner.device, runner.held)[..., None]
     plane = channels.shape[2:]
     sums = torch.zeros((windows.side[0], *plane, classes), dtype=runner.held, device=runner.device)
     weights = torch.zeros((windows.side[0], *plane, 1), dtype=torch.float32, device=runner.device)
@@ -178,7 +227,7 @@ def _move_up(ring: torch.Tensor, by: int) -> None:
 
 
 @lru_cache(maxsize=4)
-def _weights(side: Shape) -> NDArray[np.float32]:
+def _gaussian(side: Shape) -> NDArray[np.float32]:
     """A Gaussian around the middle voxel, as nnU-Net has it in half precision; nowhere 0."""
     point = np.zeros(side)
     point[tuple(n // 2 for n in side)] = 1.0

@@ -1,0 +1,148 @@
+"""Small MONAI bundles, as the model zoo packs them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SEGRESNET = {
+    "_target_": "SegResNet",
+    "spatial_dims": 3,
+    "in_channels": 1,
+    "out_channels": 5,
+    "init_filters": 8,
+    "blocks_down": [1, 1],
+    "blocks_up": [1],
+    "dropout_prob": 0.2,
+}
+UNET = {
+    "_target_": "monai.networks.nets.UNet",
+    "spatial_dims": 3,
+    "in_channels": 1,
+    "out_channels": 5,
+    "channels": [8, 16],
+    "strides": [2],
+    "num_res_units": 1,
+    "norm": "batch",
+}
+DYNUNET = {
+    "_target_": "monai.networks.nets.DynUNet",
+    "spatial_dims": 3,
+    "in_channels": 1,
+    "out_channels": 5,
+    "kernel_size": [3, 3, 3],
+    "strides": [1, 2, 2],
+    "upsample_kernel_size": [2, 2],
+    "filters": [4, 8, 8],
+}
+
+
+def transform(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"_target_": name, "keys": "image", **arguments}
+
+
+NONZERO = [transform("NormalizeIntensityd", nonzero=True), transform("ScaleIntensityd", minv=-1.0, maxv=1.0)]
+RANGE = [transform("ScaleIntensityRanged", a_min=-1150, a_max=450, b_min=-2, b_max=2, clip=True)]
+
+
+def inference(
+    network: Mapping[str, Any] = SEGRESNET,
+    *,
+    intensity: list[dict[str, Any]] = NONZERO,
+    labels_first: bool = True,
+    window: int = 24,
+    **inferer: Any,
+) -> dict[str, Any]:
+    """Contents of ``inference.json`` with the expressions of the whole-body bundle of the model zoo.
+
+    Args:
+        network: its definition.
+        intensity: transforms of the voxel values.
+        labels_first: take the highest class before the result goes back to the image, as the whole-body bundle does,
+            or after it, as the spleen bundle does.
+        window: side.
+        inferer: arguments besides.
+    """
+    activations = {"_target_": "Activationsd", "keys": "pred", "softmax": True}
+    highest = {"_target_": "AsDiscreted", "keys": "pred", "argmax": True}
+    invert = {
+        "_target_": "Invertd",
+        "keys": "pred",
+        "transform": "@preprocessing",
+        "orig_keys": "@image_key",
+        "nearest_interp": labels_first,
+        "to_tensor": True,
+    }
+    made = {
+        "displayable_configs": {"highres": True, "sw_overlap": 0.25, "sw_batch_size": 1},
+        "imports": ["$import glob", "$import numpy", "$import os"],
+        "bundle_root": ".",
+        "image_key": "image",
+        "output_dir": "$@bundle_root + '/eval'",
+        "dataset_dir": "sampledata",
+        "datalist": "$list(sorted(glob.glob(@dataset_dir + '/imagesTs/*.nii.gz')))",
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "pixdim": "$[1.5, 1.5, 1.5] if @displayable_configs#highres else [3.0, 3.0, 3.0]",
+        "modelname": "$'model.pt' if @displayable_configs#highres else 'model_lowres.pt'",
+        "network_def": dict(network),
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                transform("LoadImaged"),
+                transform("EnsureTyped"),
+                transform("EnsureChannelFirstd"),
+                {"_target_": "Orientationd", "keys": "@image_key", "axcodes": "RAS"},
+                transform("Spacingd", pixdim="@pixdim", mode="bilinear"),
+                *intensity,
+            ],
+        },
+        "inferer": {
+            "_target_": "SlidingWindowInferer",
+            "roi_size": [window] * 3,
+            "sw_batch_size": "@displayable_configs#sw_batch_size",
+            "overlap": "@displayable_configs#sw_overlap",
+            "device": "$torch.device('cpu')",
+            **inferer,
+        },
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                activations,
+                *([highest, invert] if labels_first else [invert, highest]),
+                {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir"},
+            ],
+        },
+        "checkpointloader": {
+            "_target_": "CheckpointLoader",
+            "load_path": "$@bundle_root + '/models/' + @modelname",
+            "load_dict": {"model": "@network"},
+        },
+        "initialize": ["$@checkpointloader(@evaluator)"],
+        "run": ["$@evaluator.run()"],
+    }
+    return deepcopy(made)
+
+
+def metadata(classes: int = 5) -> dict[str, Any]:
+    """Contents of ``metadata.json``."""
+    image = {"type": "image", "format": "hounsfield", "modality": "CT", "num_channels": 1}
+    names = {"0": "background", **{str(n): f"structure {n}" for n in range(1, classes)}}
+    pred = {"type": "image", "format": "segmentation", "num_channels": classes, "channel_def": names}
+    return {"version": "0.1.0", "network_data_format": {"inputs": {"image": image}, "outputs": {"pred": pred}}}
+
+
+def write_bundle(folder: Path, config: Mapping[str, Any], state: Any, held: Mapping[str, Any] | None = None) -> Path:
+    """The bundle's folder; ``state`` is what ``model.pt`` holds."""
+    home = folder / "phantom_segmentation"
+    (home / "configs").mkdir(parents=True)
+    (home / "models").mkdir()
+    (home / "configs" / "inference.json").write_text(json.dumps(config))
+    (home / "configs" / "metadata.json").write_text(json.dumps(held or metadata()))
+    torch.save(state, home / "models" / "model.pt")
+    return home
