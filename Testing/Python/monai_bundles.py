@@ -129,6 +129,86 @@ def inference(
     return deepcopy(made)
 
 
+def detection(
+    window: tuple[int, int, int] = (512, 512, 192), mode: str = "constant", backbone: str = "resnet10"
+) -> dict[str, Any]:
+    """Contents of ``inference.json`` as the lung nodule bundle of the model zoo has them, with two classes."""
+    resnet = f"$monai.networks.nets.resnet.{backbone}"
+    network = "monai.apps.detection.networks.retinanet_network"
+    return {
+        "whether_raw_luna16": False,
+        "whether_resampled_luna16": "$(not @whether_raw_luna16)",
+        "imports": ["$import glob", "$import os"],
+        "bundle_root": "./",
+        "output_dir": "$@bundle_root + '/eval'",
+        "device": "$torch.device('cpu')",
+        "amp": True,
+        "infer_patch_size": list(window),
+        "anchor_generator": {
+            "_target_": "monai.apps.detection.utils.anchor_utils.AnchorGeneratorWithAnchorShape",
+            "feature_map_scales": [1, 2, 4],
+            "base_anchor_shapes": [[6, 8, 4], [8, 6, 5], [10, 10, 6]],
+        },
+        "backbone": f"{resnet}(spatial_dims=3,n_input_channels=1,conv1_t_stride=[2,2,1],conv1_t_size=[7,7,7])",
+        "feature_extractor": f"${network}.resnet_fpn_feature_extractor(@backbone,3,False,[1,2],None)",
+        "network_def": {
+            "_target_": "RetinaNet",
+            "spatial_dims": 3,
+            "num_classes": 2,
+            "num_anchors": 3,
+            "feature_extractor": "@feature_extractor",
+            "size_divisible": [16, 16, 8],
+        },
+        "network": "$@network_def.to(@device)",
+        "detector": {
+            "_target_": "RetinaNetDetector",
+            "network": "@network",
+            "anchor_generator": "@anchor_generator",
+            "debug": False,
+        },
+        "detector_ops": [
+            "$@detector.set_target_keys(box_key='box', label_key='label')",
+            "$@detector.set_box_selector_parameters(score_thresh=0.02,topk_candidates_per_level=1000,nms_thresh=0.22,"
+            "detections_per_img=300)",
+            "$@detector.set_sliding_window_inferer(roi_size=@infer_patch_size,overlap=0.25,sw_batch_size=1,"
+            f"mode='{mode}',device='cpu')",
+        ],
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                transform("LoadImaged", meta_key_postfix="meta_dict", _disabled_="@whether_raw_luna16"),
+                transform("LoadImaged", reader="itkreader", _disabled_="@whether_resampled_luna16"),
+                transform("EnsureChannelFirstd", meta_key_postfix="meta_dict"),
+                transform("Orientationd", axcodes="RAS"),
+                transform("Spacingd", pixdim=[0.703125, 0.703125, 1.25], _disabled_="@whether_resampled_luna16"),
+                transform("ScaleIntensityRanged", a_min=-1024.0, a_max=300.0, b_min=0.0, b_max=1.0, clip=True),
+                transform("EnsureTyped"),
+            ],
+        },
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {
+                    "_target_": "ClipBoxToImaged",
+                    "box_keys": "box",
+                    "label_keys": "label",
+                    "box_ref_image_keys": "image",
+                    "remove_empty": True,
+                },
+                {
+                    "_target_": "AffineBoxToWorldCoordinated",
+                    "box_keys": "box",
+                    "box_ref_image_keys": "image",
+                    "affine_lps_to_ras": False,
+                },
+                {"_target_": "ConvertBoxModed", "box_keys": "box", "src_mode": "xyzxyz", "dst_mode": "cccwhd"},
+                {"_target_": "DeleteItemsd", "keys": ["image"]},
+            ],
+        },
+        "evaluating": ["$@evaluator.run()"],
+    }
+
+
 def metadata(classes: int = 5) -> dict[str, Any]:
     """Contents of ``metadata.json``."""
     image = {"type": "image", "format": "hounsfield", "modality": "CT", "num_channels": 1}

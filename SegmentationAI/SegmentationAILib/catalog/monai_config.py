@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +30,32 @@ _OWN_KEYS = ("_target_", "_disabled_", "_desc_")
 _PLAIN = (str, int, float, bool, type(None))
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call that is written, and never made here.
+
+    Attributes:
+        function: its dotted name; "@name.method" where it is a method of what a reference names.
+        arguments, words: by place and by name.
+    """
+
+    function: str
+    arguments: Sequence[Any]
+    words: Mapping[str, Any]
+
+
 class Config:
     """A configuration file's values, with references followed when they are asked for.
 
     Args:
         path: ``inference.json``, ``inference.yaml`` or ``inference.yml``.
+        others: values instead of those that are written at the top.
 
     Raises:
         InputError: the file cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, others: Mapping[str, Any] | None = None) -> None:
         try:
             text = path.read_text(encoding="utf-8")
             held = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
@@ -48,11 +64,27 @@ class Config:
         if not isinstance(held, Mapping):
             raise InputError(f"The bundle's {path.name} is no configuration; take the bundle from its publisher.")
         self.name = path.name
-        self._held = held
+        self._held = {**held, **(others or {})}
         self._read = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self._held
+
+    def written(self, place: str) -> Any:
+        """What is written at a place, such as "inferer#roi_size", unresolved.
+
+        Raises:
+            InputError: there is nothing.
+        """
+        found: Any = self._held
+        for part in re.split("#|::", place):
+            try:
+                found = found[int(part)] if isinstance(found, list) else found[part]
+            except (KeyError, IndexError, TypeError, ValueError):
+                raise InputError(
+                    f"The bundle's {self.name} has no '{place}', which is needed; take the bundle from its publisher."
+                ) from None
+        return found
 
     def component(self, place: str) -> Mapping[str, Any]:
         """What is written at a place that must hold a component, a mapping with "_target_", unresolved.
@@ -78,7 +110,7 @@ class Config:
             if whole is None:
                 break
             place = whole[1]
-            value = self._at(place)
+            value = self.written(place)
         if isinstance(value, str):
             raise self._refused(place, value)
         if not isinstance(value, Mapping) or not isinstance(value.get("_target_"), str):
@@ -121,7 +153,7 @@ class Config:
         if isinstance(value, str):
             whole = _REFERENCE.fullmatch(value)
             if whole:
-                return self.value(self._at(whole[1]), whole[1], depth + 1)
+                return self.value(self.written(whole[1]), whole[1], depth + 1)
             if value.startswith(("$", "%")):
                 return self._expression(value, place, depth)
             return value
@@ -133,34 +165,60 @@ class Config:
             return value
         raise InputError(f"'{place}' of the bundle's {self.name} is no plain value and cannot be used here.")
 
-    def _at(self, place: str) -> Any:
-        found: Any = self._held
-        for part in re.split("#|::", place):
-            try:
-                found = found[int(part)] if isinstance(found, list) else found[part]
-            except (KeyError, IndexError, TypeError, ValueError):
-                raise InputError(
-                    f"The bundle's {self.name} has no '{place}', which is needed; take the bundle from its publisher."
-                ) from None
-        return found
+    def call(self, text: Any, place: str) -> Call:
+        """A "$" expression that calls one function with plain arguments, taken apart.
+
+        An argument that refers to a component stays a text, "@name".
+
+        Raises:
+            InputError: it is none.
+        """
+        if not isinstance(text, str):
+            raise InputError(f"'{place}' of the bundle's {self.name} is no expression and cannot be used here.")
+        tree, referred = self._taken_apart(text, place)
+
+        def argument(node: ast.expr) -> Any:
+            if isinstance(node, ast.Name) and node.id in referred and self._makes(referred[node.id]):
+                return f"@{referred[node.id]}"
+            return self._literal(node, referred, (text, place), 0)
+
+        if not isinstance(tree, ast.Call) or any(word.arg is None for word in tree.keywords):
+            raise self._refused(place, text)
+        function = ast.unparse(tree.func)
+        for name, at in referred.items():
+            function = re.sub(rf"\b{name}\b", f"@{at}", function)
+        words = {str(word.arg): argument(word.value) for word in tree.keywords}
+        return Call(function, [argument(one) for one in tree.args], words)
+
+    def _makes(self, place: str) -> bool:
+        """Whether a component, or an expression that is not read here, is at a place."""
+        found = self.written(place)
+        return isinstance(found, Mapping) or (isinstance(found, str) and found.startswith("$"))
 
     def _expression(self, text: str, place: str, depth: int) -> Any:
-        if len(text) > _MOST_CHARACTERS:
-            raise self._refused(place, text)
         if _DEVICE.fullmatch(text):
             # The device is the caller's choice.
             return None
+        tree, referred = self._taken_apart(text, place)
+        return self._literal(tree, referred, (text, place), depth)
+
+    def _taken_apart(self, text: str, place: str) -> tuple[ast.expr, dict[str, str]]:
+        """The parsed expression, and what its names refer to."""
         names: dict[str, str] = {}
 
         def named(match: re.Match[str]) -> str:
             return names.setdefault(match[1], f"_reference_{len(names)}")
 
-        source = _REFERENCE.sub(named, text.removeprefix("$").strip())
+        if not text.startswith("$") or len(text) > _MOST_CHARACTERS:
+            raise self._refused(place, text)
         try:
-            tree = ast.parse(source, mode="eval").body
+            tree = ast.parse(_REFERENCE.sub(named, text.removeprefix("$").strip()), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise self._refused(place, text) from None
-        referred = {name: at for at, name in names.items()}
+        return tree, {name: at for at, name in names.items()}
+
+    def _literal(self, node: ast.expr, referred: Mapping[str, str], told: tuple[str, str], depth: int) -> Any:
+        """The value of a literal form; ``told`` is the text and its place, for messages."""
 
         def read(node: ast.expr) -> Any:
             match node:
@@ -169,7 +227,7 @@ class Config:
                 case ast.List() | ast.Tuple():
                     found = [read(one) for one in node.elts]
                 case ast.Name(id=name) if name in referred:
-                    found = self.value(f"@{referred[name]}", place, depth + 1)
+                    found = self.value(f"@{referred[name]}", told[1], depth + 1)
                 case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
                     found = -number
                 case ast.UnaryOp(op=ast.Not()):
@@ -179,13 +237,13 @@ class Config:
                 case ast.BinOp(op=ast.Add()):
                     first, second = read(node.left), read(node.right)
                     if not all(isinstance(part, str) and len(part) <= _MOST_CHARACTERS for part in (first, second)):
-                        raise self._refused(place, text)
+                        raise self._refused(told[1], told[0])
                     found = first + second
                 case _:
-                    raise self._refused(place, text)
+                    raise self._refused(told[1], told[0])
             return found
 
-        return read(tree)
+        return read(node)
 
     def _refused(self, place: str, text: str) -> InputError:
         shown = text if len(text) <= 80 else f"{text[:80]}…"

@@ -61,7 +61,7 @@ def read_bundle(folder: Path, *, weights: Path | None = None) -> Bundle:
             configuration needs an expression, a transform or a network that is not run here.
     """
     folder = Path(folder)
-    config = _config(folder)
+    config = open_config(folder)
     steps = steps_of(config)
     windows = _windows(config)
     back = _way_back(config)
@@ -117,7 +117,12 @@ def read_weights(path: Path) -> Mapping[str, torch.Tensor]:
     return content
 
 
-def _config(folder: Path) -> Config:
+def open_config(folder: Path, others: Mapping[str, Any] | None = None) -> Config:
+    """The configuration of a bundle for one image; ``others`` are values instead of those in it.
+
+    Raises:
+        InputError: a file is missing or damaged, or the bundle reads several images.
+    """
     found = [folder / "configs" / name for name in CONFIGS if (folder / "configs" / name).is_file()]
     if not found:
         raise InputError(f"'{folder.name}' has no configs/inference.json; give the whole bundle.")
@@ -128,7 +133,7 @@ def _config(folder: Path) -> Config:
         raise InputError(f"'{folder.name}' has no whole configs/metadata.json; give the whole bundle.") from error
     if channels != 1:
         raise InputError(f"'{folder.name}' reads {channels} images of a patient; only models of one can be run.")
-    return Config(found[0])
+    return Config(found[0], others)
 
 
 def _network(config: Config) -> tuple[str, dict[str, Any]]:

@@ -64,23 +64,32 @@ def run(
     return _only(_by_nnunet(entry, volume, structures, options, device, progress), volume, entry, structures)
 
 
+def check_input(entry: Entry, volume: Volume) -> None:
+    """Whether a model is here and reads such volumes.
+
+    Raises:
+        InputError: it is not, or does not.
+    """
+    if volume.modality not in ("", entry.input.modality):
+        raise InputError(
+            f"'{entry.id}' reads {entry.input.modality} and the volume is {volume.modality}; choose another volume."
+        )
+    if entry.kind != BUILT_IN and installed(entry) is None:
+        raise InputError(f"'{entry.id}' is not installed; fetch it with 'thoraxai models fetch {entry.id}'.")
+
+
 def _check(entry: Entry, volume: Volume, structures: Collection[str] | None) -> None:
     if entry.task != "segmentation" or entry.kind not in (BUILT_IN, MONAI_BUNDLE, NNUNET) or not entry.labels:
         raise InputError(
             f"'{entry.id}' ({entry.kind}, {entry.task}) cannot be run here yet; choose an nnU-Net model or a MONAI "
             "bundle that segments."
         )
-    if volume.modality not in ("", entry.input.modality):
-        raise InputError(
-            f"'{entry.id}' reads {entry.input.modality} and the volume is {volume.modality}; choose another volume."
-        )
     if unknown := set(structures or ()) - set(entry.label_ids.values()):
         raise InputError(
             f"'{entry.id}' does not find {', '.join(sorted(unknown))}; it finds: "
             f"{', '.join(sorted(entry.label_ids.values()))}."
         )
-    if entry.kind != BUILT_IN and installed(entry) is None:
-        raise InputError(f"'{entry.id}' is not installed; fetch it with 'thoraxai models fetch {entry.id}'.")
+    check_input(entry, volume)
 
 
 def _by_monai(
