@@ -33,6 +33,7 @@ from SegmentationAILib import dependencies, phantom
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.radiotherapy import tumour_prior
 
 
 class LungNoduleAI(ScriptedLoadableModule):
@@ -57,6 +58,8 @@ class LungNoduleAI(ScriptedLoadableModule):
             "ThoraxAI is free software under the Apache License 2.0. The sample CT is case LIDC-IDRI-0003 of the "
             "LIDC-IDRI collection in The Cancer Imaging Archive (CC BY 3.0)."
         )
+        # Segmentation AI's tool for tumours asks the nodule network too, where this module is there.
+        tumour_prior.offer("LungNoduleAILib.tumour_prior:nodule_prior")
 
 
 @parameterNodeWrapper

@@ -11,6 +11,7 @@ from LungNoduleAILib.characterization import box_around, nodule_of
 from LungNoduleAILib.nodule import Nodule, NoduleMask
 from LungNoduleAILib.nodule_character import character_of
 from LungNoduleAILib.ratings import rate
+from LungNoduleAILib.tumour_prior import nodule_prior
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
@@ -85,7 +86,7 @@ def nodule_at(
     """
     progress = progress or Progress()
     progress(0.0, "Outlining what was clicked on")
-    inside = start(volume, lungs).click(ras)
+    inside = start(volume, lungs, nodule_prior()).click(ras)
     if not inside.any():
         raise InputError("Nothing could be outlined there; click nearer to the nodule's middle.")
     return nodule_from_outline(volume, lungs, inside, number, device=device, progress=progress.part(0.4, 1.0)), inside

@@ -40,6 +40,16 @@ DYNUNET = {
     "upsample_kernel_size": [2, 2],
     "filters": [4, 8, 8],
 }
+SWIN = {
+    "_target_": "SwinUNETR",
+    "spatial_dims": 3,
+    "in_channels": 1,
+    "out_channels": 5,
+    "feature_size": 12,
+    "img_size": 96,
+    "depths": [1, 1, 1, 1],
+    "use_checkpoint": True,
+}
 
 
 def transform(name: str, **arguments: Any) -> dict[str, Any]:

@@ -23,11 +23,13 @@ from benchmarks.lung_dice import SCANS, rasterise
 from LungNoduleAILib.training.lidc import box_grid, read_cubes
 from LungNoduleAILib.training.lidc_vois import read_boxes
 from LungNoduleAILib.training.split import read_split
+from LungNoduleAILib.tumour_prior import nodule_prior
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import load
 from SegmentationAILib.metrics import dice
 from SegmentationAILib.organs import segment_lungs
-from SegmentationAILib.radiotherapy.gtv import Prior, Session, start
+from SegmentationAILib.radiotherapy.gtv import Session, start
+from SegmentationAILib.radiotherapy.tumour_prior import Prior
 from SegmentationAILib.training.tumour_click import inner_point
 from SegmentationAILib.volume import Volume
 
@@ -141,7 +143,7 @@ def main(
     data: Path, part: str, random_first: bool, use_prior: bool, whole: bool, every: int, json_path: Path | None
 ) -> None:
     """Dice (mean/median) after 1, 2, 3 and 5 clicks and of a box; seconds a click (mean/most)."""
-    prior = network_prior() if use_prior else None
+    prior = nodule_prior() if use_prior else None
     rows = []
     small = list(cases(data, part))[::every]
     for case in [*small, *(whole_cts(data) if whole else ())]:
@@ -161,30 +163,6 @@ def main(
             click.echo(f"{row['name']}  {row['diameter_mm']:.1f} mm  " + " ".join(f"{one:.3f}" for one in row["dice"]))
     if json_path:
         json_path.write_text(json.dumps(rows, indent=2) + "\n")
-
-
-def network_prior() -> Prior:
-    """The mask of the built-in nodule network, at its own 1 mm."""
-    import torch  # noqa: PLC0415
-
-    from LungNoduleAILib.detection import built_in  # noqa: PLC0415
-    from LungNoduleAILib.network import SPACING_MM, STRIDE, normalized  # noqa: PLC0415
-    from SegmentationAILib.preprocess import resample  # noqa: PLC0415
-
-    network = built_in().network
-
-    def prior(part: Volume) -> NDArray[np.float32]:
-        fine = part.grid.with_spacing(SPACING_MM)
-        hu = resample(part.array, part.grid, fine, mode="area")
-        padding = [(16, 16 + (-n) % STRIDE) for n in hu.shape]
-        padded = np.pad(hu, padding, mode="edge")
-        with torch.inference_mode():
-            answer = network(normalized(torch.from_numpy(padded))[None, None])
-        share = torch.sigmoid(answer.mask[0, 0]).numpy()
-        inner = tuple(slice(16, 16 + n) for n in hu.shape)
-        return resample(share[inner], fine, part.grid)
-
-    return prior
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ from SegmentationAILib.errors import InputError
 
 CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 # Networks of monai.networks.nets that read one image and answer with logits on its voxels.
-NETWORKS = ("DynUNet", "SegResNet", "UNet")
+NETWORKS = ("DynUNet", "SegResNet", "SwinUNETR", "UNet")
 WayBack = Literal["labels", "probabilities", "logits"]
+# Arguments of older versions that change nothing.
+_OUTDATED = ("img_size",)
 _INFERERS = ("SlidingWindowInferer", "SimpleInferer")
 _PADDINGS = ("constant", "replicate", "reflect")
 # Labels are 8 bits where they come into the scene.
@@ -162,7 +164,9 @@ def _built(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
             "MONAI bundles need the Python package 'monai'; install it with 'pip install monai'."
         ) from error
     build = getattr(nets, name)
-    if unknown := set(arguments) - set(inspect.signature(build).parameters):
+    known = inspect.signature(build).parameters
+    arguments = {key: value for key, value in arguments.items() if key in known or key not in _OUTDATED}
+    if unknown := set(arguments) - set(known):
         raise InputError(f"The bundle's {name} has arguments that MONAI does not know: {', '.join(sorted(unknown))}.")
     try:
         return build(**arguments)

@@ -7,7 +7,6 @@ the same mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +19,8 @@ from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.radiotherapy.tumour_edit import edited
 from SegmentationAILib.radiotherapy.tumour_features import features
-from SegmentationAILib.radiotherapy.tumour_model import log_odds, log_odds_of_mask, with_prior
+from SegmentationAILib.radiotherapy.tumour_model import log_odds, log_odds_of_box, log_odds_of_mask, with_prior
+from SegmentationAILib.radiotherapy.tumour_prior import Prior
 from SegmentationAILib.radiotherapy.tumour_prompts import (
     Box,
     Click,
@@ -42,13 +42,12 @@ from SegmentationAILib.radiotherapy.tumour_window import (
 )
 from SegmentationAILib.volume import Grid, Volume
 
-# A probability of tumour, [k, j, i] on the grid of the CT's part that it is given.
-Prior = Callable[[Volume], NDArray[np.float32]]
-
 # A tumour that reaches the window's end is looked at again in a larger one.
 _LARGER, _MOST_LOOKS = 1.6, 3
 _BOX_SLACK_MM = 1.5
 _BODY_MM = 4.0
+# The nodule network knows nothing larger, and takes too long on it.
+_DEEPEST_WITH_PRIOR_MM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +185,8 @@ def start(volume: Volume, lungs: LabelMap | None = None, prior: Prior | None = N
     Args:
         volume: CT, HU.
         lungs: right and left lung on the volume's grid with nodules inside; keeps the wall out of small tumours.
-        prior: called with the CT around the tumour on isotropic voxels, answers with each voxel's probability.
+        prior: called with the CT around a tumour of up to 10 mm inner radius on isotropic voxels, answers with each
+            voxel's probability.
 
     Raises:
         InputError: the lungs are not on the volume's grid.
@@ -234,7 +234,9 @@ def _base_of(session: Session, first: Click | Box, depth: float | None) -> _Base
     if session.lungs is not None:
         lungs = resample(session.lungs.array, session.lungs.grid, window.grid, mode="nearest") > 0
     odds = log_odds(features(window, lungs))
-    if session.prior is not None:
+    if isinstance(first, Box):
+        odds = odds + log_odds_of_box(window, first.low, first.high)
+    if session.prior is not None and window.depth_mm <= _DEEPEST_WITH_PRIOR_MM:
         odds = with_prior(odds, session.prior(Volume(window.hu, window.grid, volume.name, volume.modality)))
     return _Base(window, odds, seeds)
 

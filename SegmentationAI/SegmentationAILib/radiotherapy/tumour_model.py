@@ -27,6 +27,13 @@ _LIKE_DENSITY = 0.3
 # correction adds everywhere, and of each later one how much of the one before.
 _EVERYWHERE, _EVERYWHERE_AGAIN = 0.6, 0.6
 _MASK_SLOPE_MM = 0.7
+# How many times more often a dense voxel of a box around a nodule is nodule than not, as a logarithm, at each tenth
+# of the way from the box's middle to the ellipsoid that fills it and beyond: 527 nodules of training. Its weight
+# beside the network, which sees the same voxels, is the best of 0, 0.4, 0.7, 1 on validation (Dice 0.813, 0.831,
+# 0.828, 0.821), where 0.5 lies between the two best.
+_BOX_PLACES = np.arange(0.05, 2.0, 0.1)
+_BOX_LOG_ODDS = (5.5, 5.4, 5.0, 4.7, 3.9, 3.4, 2.9, 2.3, 1.6, 0.7, -0.2, -1.5, -2.8, -4.3, -5.9, *(-6.0,) * 5)
+_BOX_WEIGHT = 0.5
 _MOST_LOG_ODDS = 6.0
 # Of 0, 0.15, 0.3 the best with the nodule network on 16 nodules of validation (Dice 0.792, 0.810, 0.792).
 _PRIOR_WEIGHT = 0.15
@@ -78,6 +85,21 @@ def log_odds_of_mask(distance_mm: NDArray[np.float32], window: Window) -> NDArra
     slope = max(_MASK_SLOPE_MM, window.spacing_mm)
     surface = np.log(THRESHOLD / (1 - THRESHOLD))
     return np.clip(distance_mm / slope, -_MOST_LOG_ODDS, _MOST_LOG_ODDS).astype(np.float32) + np.float32(surface)
+
+
+def log_odds_of_box(
+    window: Window, low: tuple[float, float, float], high: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """[k, j, i] what a box tells of the voxels of a window by their place in it.
+
+    Args:
+        low, high: its corners, RAS mm.
+    """
+    k, j, i = np.indices(window.hu.shape)
+    ras = window.grid.ras(np.stack([i, j, k], axis=-1))
+    middle, half = (np.array(high) + np.array(low)) / 2, (np.array(high) - np.array(low)) / 2
+    place = np.linalg.norm((ras - middle) / half, axis=-1)
+    return (_BOX_WEIGHT * np.interp(place, _BOX_PLACES, _BOX_LOG_ODDS)).astype(np.float32)
 
 
 def with_prior(odds: NDArray[np.float32], probability: NDArray[np.float32]) -> NDArray[np.float32]:

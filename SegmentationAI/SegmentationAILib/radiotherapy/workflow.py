@@ -11,7 +11,7 @@ import numpy as np
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.radiotherapy import graph, scene
+from SegmentationAILib.radiotherapy import graph, scene, tumour_prior
 from SegmentationAILib.radiotherapy.comparison_report import COLUMNS, compare_structure_sets
 from SegmentationAILib.radiotherapy.ct_export import write_ct_series
 from SegmentationAILib.radiotherapy.dose import read_dose
@@ -80,7 +80,7 @@ def contour_tumour(
     if not on_tumour:
         raise InputError("There is no point on the tumour; place one near its middle.")
     before = scene.structure_set_from_node(segmentation, volume_node)
-    session = start(volume_from_node(volume_node))
+    session = start(volume_from_node(volume_node), prior=tumour_prior.offered())
     clicks = [(point, True) for point in on_tumour] + [(point, False) for point in elsewhere]
     for n, (point, add) in enumerate(clicks):
         progress(n / (len(clicks) + 1), "Outlining the tumour")
