@@ -11,6 +11,7 @@ from scipy import ndimage
 from LungNoduleAILib.detachment import without_vessels
 from LungNoduleAILib.lung_surface import depth_in_lung, side_of
 from LungNoduleAILib.nodule import NoduleMask
+from LungNoduleAILib.two_levels import TwoLevels, two_levels
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.metrics import dice
 from SegmentationAILib.preprocess import resample
@@ -31,7 +32,9 @@ _DENSEST_HU = 100.0
 # Below this contrast to the lung there is no edge to find.
 _LEAST_CONTRAST_HU = 80.0
 # Ground glass begins with this above the lung's attenuation.
-_HAZE_HU = 120.0
+_HAZE_HU = 130.0
+# A core in ground glass: soft tissue, of which the densest voxels show this contrast at least.
+_TISSUE_HU, _DENSEST_PERCENTILE, _CORE_CONTRAST_HU = 30.0, 97, 400.0
 # The nodule's edge lies within this of the rough outline.
 _REACH_MM = 1.0
 # Noise is smoothed by a Gaussian, which leaves the integral of the attenuation as it is.
@@ -42,8 +45,8 @@ _KERNEL_MM = 0.45
 _SHRINKAGE = 2.2
 # Of a nodule of two densities, the denser one.
 _CORE_PERCENTILE = 60
-# Ground glass around a core is taken for a part of the nodule where it has this share of the core's volume.
-_LEAST_HALO = 0.15
+# All that is denser than lung is so much of the core's volume, where there is ground glass to be found.
+_LEAST_HALO = 1.3
 # Less of the rough outline than this is not the nodule's edge.
 _LEAST_FOUND = 0.15
 _ROUNDS = 2
@@ -101,6 +104,14 @@ def refine(volume: Volume, mask: NoduleMask, lungs: LabelMap | None = None) -> N
     allowed = around.inside & (_distance(rough, around.grid) <= _REACH_MM)
     lung_hu = _lung_level(around, rough)
     core_hu = float(min(np.percentile(smooth[_inner(rough, around.grid)], _CORE_PERCENTILE), _DENSEST_HU))
+    glass = _core_in_glass(around, smooth, rough, allowed, lung_hu)
+    if glass is not None:
+        # Without what the core adds, the whole is of one density.
+        smooth = smooth - glass.excess_hu
+        dense = smooth > lung_hu + glass.rim_hu / 2
+        nodule = without_vessels(dense | glass.whole, glass.whole, allowed)
+        level = np.full(nodule.shape, lung_hu + glass.rim_hu, dtype=np.float32)
+        return NoduleMask(_occupancy(around, smooth, nodule, dense, level, lung_hu), around.grid)
     nodule = rough
     for _ in range(_ROUNDS):
         if core_hu - lung_hu < _LEAST_CONTRAST_HU:
@@ -111,12 +122,6 @@ def refine(volume: Volume, mask: NoduleMask, lungs: LabelMap | None = None) -> N
             return mask
         core_hu = _level(around, smooth, nodule, core_hu, lung_hu)
     level = np.full(nodule.shape, core_hu, dtype=np.float32)
-    halo = _halo(around, smooth, nodule, dense & ~nodule, rough, allowed, core_hu, lung_hu)
-    if halo is not None:
-        whole, beyond, rim_hu = halo
-        level[beyond] = rim_hu
-        dense |= smooth > (rim_hu + lung_hu) / 2
-        nodule = whole
     if core_hu - lung_hu < _GLASS_CONTRAST_HU and dice(nodule, rough) < _AGREED:
         return mask
     return NoduleMask(_occupancy(around, smooth, nodule, dense, level, lung_hu), around.grid)
@@ -195,39 +200,34 @@ def _level(
     return lung_hu + float((contrast * blurred[inner]).sum() / (blurred[inner] ** 2).sum())
 
 
-def _halo(
+def _core_in_glass(
     around: Surroundings,
     smooth: NDArray[np.float32],
-    core: NDArray[np.bool_],
-    cut: NDArray[np.bool_],
     rough: NDArray[np.bool_],
     allowed: NDArray[np.bool_],
-    core_hu: float,
     lung_hu: float,
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float] | None:
-    """Ground glass around a denser core: the whole nodule, what lies beyond the core's blur, and its level.
-
-    None where all that is denser than lung around the core is the core's own blur.
-    """
-    blur = np.array(_blur_mm(around))
-    spacing = float(around.grid.spacing[0])
-    beyond = ndimage.distance_transform_edt(~core, sampling=spacing * blur[2] / blur) > 1.8 * blur[2]
-    if cut.any():
+) -> TwoLevels | None:
+    """A core and its ground glass; None where the nodule has one density."""
+    core_hu = float(min(np.percentile(smooth[rough], _DENSEST_PERCENTILE), _DENSEST_HU))
+    if core_hu - lung_hu < _CORE_CONTRAST_HU:
+        return None
+    threshold = (core_hu - lung_hu) / 2
+    contrast = np.minimum(smooth, _DENSEST_HU) - lung_hu
+    core = without_vessels(contrast > threshold, rough, allowed)
+    hazy = contrast > _HAZE_HU
+    whole = without_vessels(hazy, rough, allowed)
+    if not core.any() or np.count_nonzero(whole) < _LEAST_HALO * np.count_nonzero(core):
+        return None
+    fitted = around.inside & (_distance(whole, around.grid) <= 2 * _REACH_MM)
+    other = hazy & ~whole
+    if other.any():
         # The blurred edge of what was cut off is no ground glass.
-        allowed = allowed & (_distance(cut, around.grid) > 1.8 * blur[2])
-    rim_hu = lung_hu + 2 * _HAZE_HU
-    for _ in range(_ROUNDS):
-        hazy = allowed & (smooth > (rim_hu + lung_hu) / 2)
-        if np.count_nonzero(hazy & rough & beyond) < _LEAST_HALO * np.count_nonzero(core):
-            return None
-        whole = core | ndimage.binary_opening(hazy)
-        rim = whole & beyond
-        if not rim.any():
-            return None
-        shares = [ndimage.gaussian_filter(m.astype(np.float32), blur / spacing)[rim] for m in (core, whole & ~core)]
-        contrast = smooth[rim] - lung_hu - (core_hu - lung_hu) * shares[0]
-        rim_hu = lung_hu + max(float((contrast * shares[1]).sum() / (shares[1] ** 2).sum()), 2 * _LEAST_CONTRAST_HU)
-    return whole, beyond, rim_hu
+        fitted &= _distance(other, around.grid) > 2 * _REACH_MM
+    along, _, _ = _blur_mm(around)
+    spacing = float(around.grid.spacing[0])
+    return two_levels(
+        contrast, core, threshold, whole, _HAZE_HU, fitted, (along, _SMOOTHING_MM), spacing, _TISSUE_HU - lung_hu
+    )
 
 
 def _blur_mm(around: Surroundings) -> tuple[float, float, float]:
