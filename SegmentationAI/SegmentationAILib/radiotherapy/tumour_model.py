@@ -35,8 +35,9 @@ _BOX_PLACES = np.arange(0.05, 2.0, 0.1)
 _BOX_LOG_ODDS = (5.5, 5.4, 5.0, 4.7, 3.9, 3.4, 2.9, 2.3, 1.6, 0.7, -0.2, -1.5, -2.8, -4.3, -5.9, *(-6.0,) * 5)
 _BOX_WEIGHT = 0.5
 _MOST_LOG_ODDS = 6.0
-# Of 0, 0.15, 0.3 the best with the nodule network on 16 nodules of validation (Dice 0.792, 0.810, 0.792).
-_PRIOR_WEIGHT = 0.15
+# With the nodule network, on 73 nodules of validation: Dice after one click 0.828 without it, 0.835 with a weight of
+# 0.1 or 0.15. The network draws tightly; the shift makes the volumes right again on the mean (0.837).
+_PRIOR_WEIGHT, _PRIOR_SHIFT = 0.15, 0.23
 
 
 class VoxelNetwork(nn.Module):
@@ -105,7 +106,7 @@ def log_odds_of_box(
 def with_prior(odds: NDArray[np.float32], probability: NDArray[np.float32]) -> NDArray[np.float32]:
     """Weighted mean in log-odds of the model's and another opinion."""
     p = np.clip(probability, 1e-3, 1 - 1e-3)
-    return ((1 - _PRIOR_WEIGHT) * odds + _PRIOR_WEIGHT * np.log(p / (1 - p))).astype(np.float32)
+    return ((1 - _PRIOR_WEIGHT) * odds + _PRIOR_WEIGHT * np.log(p / (1 - p)) + _PRIOR_SHIFT).astype(np.float32)
 
 
 def corrected(

@@ -89,7 +89,8 @@ def signed_distance(mask: NDArray[np.bool_], spacing_mm: float) -> NDArray[np.fl
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     image.SetSpacing((spacing_mm,) * 3)
     # Without squares kept, Maurer's distance is 0 on the inner voxels of the border.
-    centres = np.abs(sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)))
+    distance = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)
+    centres = np.abs(sitk.GetArrayFromImage(distance))
     return np.where(mask, centres + spacing_mm / 2, spacing_mm / 2 - centres).astype(np.float32)
 
 
