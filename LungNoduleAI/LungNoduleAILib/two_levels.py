@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,6 +22,8 @@ _COARSE_MM, _FINE_MM = 0.3, 0.05
 _KERNELS_MM = (0.3, 0.6)
 # A kernel that enhances edges is the difference of two Gaussians.
 _ENHANCING_MM, _ENHANCING_WIDE_MM, _ENHANCED_BY = 0.4, 0.9, 0.7
+# Room for blur around the fitted voxels, and how many of these there are at the least.
+_ROOM_MM, _LEAST_VOXELS = 2.0, 60
 # A rim of less contrast than this is noise, of more than this share of the core's is the core's own edge.
 _LEAST_RIM_HU, _MOST_RIM_SHARE = 100.0, 0.6
 # A thinner rim than this is blur.
@@ -74,6 +76,10 @@ def two_levels(
         spacing_mm: of the voxels.
         tissue: soft tissue's attenuation above the lung's.
     """
+    if np.count_nonzero(fitted) < _LEAST_VOXELS:
+        return None
+    around, size = _box(fitted, spacing_mm), contrast.shape
+    contrast, core, whole, fitted = (a[around] for a in (contrast, core, whole, fitted))
     measured = contrast[fitted].astype(np.float64)
     cores = _grown(_signed_distance(contrast, core, core_threshold, spacing_mm), spacing_mm)
     wholes = _grown(_signed_distance(contrast, whole, whole_threshold, spacing_mm), spacing_mm)
@@ -95,8 +101,19 @@ def two_levels(
         fit = fit_ellipsoids(contrast, *shapes, fitted, blur_mm, spacing_mm, float(np.sqrt(residual)), tissue)
         if not _LEAST_RIM_HU <= fit.rim_hu <= _MOST_RIM_SHARE * fit.core_hu or fit.width_mm < _LEAST_WIDTH_MM:
             return None
-        return TwoLevels(fit.rim_hu, fit.excess_hu, fit.whole, gain)
-    return TwoLevels(rim, (added * blurred(shapes[0])).astype(np.float32), shapes[1] >= 0.5, gain)
+        found = TwoLevels(fit.rim_hu, fit.excess_hu, fit.whole, gain)
+    else:
+        found = TwoLevels(rim, (added * blurred(shapes[0])).astype(np.float32), shapes[1] >= 0.5, gain)
+    excess, inside = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=bool)
+    excess[around], inside[around] = found.excess_hu, found.whole
+    return replace(found, excess_hu=excess, whole=inside)
+
+
+def _box(fitted: NDArray[np.bool_], spacing_mm: float) -> tuple[slice, ...]:
+    """The voxels with as much room as blur needs."""
+    [box] = ndimage.find_objects(fitted.astype(np.uint8))
+    room = int(np.ceil(_ROOM_MM / spacing_mm))
+    return tuple(slice(max(side.start - room, 0), side.stop + room) for side in box)
 
 
 def _blurs(blur_mm: tuple[float, float], spacing_mm: float) -> Iterator[Blur]:
@@ -125,7 +142,7 @@ def _signed_distance(
 def _grown(distance: NDArray[np.float64], spacing_mm: float) -> list[NDArray[np.float32]]:
     """What is enclosed, shrunk and grown in coarse steps, with soft edges."""
     steps = np.arange(-_REACH_MM[0], _REACH_MM[1] + 1e-6, _COARSE_MM)
-    steps = steps[steps > min(distance.min(), steps[-2])]
+    steps = steps[steps > min(distance.min(), steps[-3])]
     return [np.clip(0.5 + (at - distance) / spacing_mm, 0, 1).astype(np.float32) for at in steps]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -28,21 +29,42 @@ def refined(shape: Shape, ct: NoduleCt) -> Nodule:
     return nodule_of(ct.volume, ct.lungs, mask, 1, shape.diameter_mm, 0.9)
 
 
+@cache
+def known(shape: Shape, slice_mm: float = 1.0) -> tuple[NoduleCt, Nodule]:
+    """A shape's CT and the nodule that is measured in it, for what does not change them."""
+    ct = render(shape, slice_mm=slice_mm)
+    return ct, refined(shape, ct)
+
+
+SOLID = ball(12.0)
+
+
 def volume_error(shape: Shape, **scan) -> float:
     ct = render(shape, **scan)
     return refined(shape, ct).measurements.volume_mm3 / ct.volume_mm3 - 1
 
 
-@pytest.mark.parametrize("shape", [ball(8.0), ball(10.0), ellipsoid(8.0)], ids=["8 mm", "10 mm", "ellipsoid 8 mm"])
+@pytest.mark.parametrize("shape", [ball(6.0), ellipsoid(8.0)], ids=["ball of 6 mm", "ellipsoid of 8 mm"])
 @pytest.mark.parametrize("kernel", [SOFT, SHARP], ids=["soft", "sharp"])
-@pytest.mark.parametrize(("slice_mm", "noise_hu"), [(0.5, 60.0), (1.25, 15.0), (1.25, 60.0)])
-def test_volume_within_five_per_cent(shape, kernel, slice_mm, noise_hu):
-    assert abs(volume_error(shape, kernel=kernel, slice_mm=slice_mm, noise_hu=noise_hu)) <= 0.05
+def test_volume_within_five_per_cent(shape, kernel):
+    assert abs(volume_error(shape, kernel=kernel, slice_mm=1.25, noise_hu=60.0)) <= 0.05
 
 
-@pytest.mark.parametrize("diameter", [10.0, 15.0])
-def test_volume_hangs_little_on_slice_thickness(diameter):
-    assert abs(volume_error(ball(diameter), slice_mm=2.5)) <= 0.05
+@pytest.mark.parametrize(("kernel", "slice_mm"), [(SOFT, 0.5), (SHARP, 1.25)], ids=["soft", "sharp"])
+def test_ground_glass_around_a_core_counts(kernel, slice_mm):
+    """The core is a fifth of the volume; an edge at half of its level would leave the rest out."""
+    shape = ball(8.0, solid_share=0.6)
+    assert abs(volume_error(shape, kernel=kernel, slice_mm=slice_mm, noise_hu=30.0)) <= 0.05
+
+
+def test_ground_glass_of_a_larger_nodule_counts():
+    """Above 13 mm the shapes are the CT's own, no ellipsoids."""
+    shape = ball(15.0, solid_share=0.5)
+    assert abs(volume_error(shape, kernel=SHARP)) <= 0.05
+
+
+def test_volume_hangs_little_on_slice_thickness():
+    assert abs(volume_error(ball(10.0), slice_mm=2.5)) <= 0.05
 
 
 def test_a_vessel_is_no_part_of_the_volume():
@@ -108,15 +130,15 @@ def test_the_best_plane_is_oblique_where_the_nodule_is():
 @pytest.mark.parametrize(
     ("shape", "kind"),
     [
-        (ball(12.0), Kind.SOLID),
+        (SOLID, Kind.SOLID),
         (ball(14.0, solid_share=0.5), Kind.PART_SOLID),
-        (ball(12.0, solid_share=0.01), Kind.GROUND_GLASS),
+        (ball(10.0, solid_share=0.01), Kind.GROUND_GLASS),
     ],
     ids=lambda x: getattr(x, "value", ""),
 )
 def test_type_by_attenuation(shape, kind):
-    ct = render(shape)
-    character = character_of(ct.volume, ct.lungs, refined(shape, ct))
+    ct, nodule = known(shape)
+    character = character_of(ct.volume, ct.lungs, nodule)
     assert character.kind is kind
     assert (character.solid_part is None) == (kind is Kind.SOLID)
     if kind is Kind.PART_SOLID:
@@ -125,9 +147,7 @@ def test_type_by_attenuation(shape, kind):
 
 
 def test_mass_is_volume_times_density():
-    shape = ball(12.0)
-    ct = render(shape)
-    nodule = refined(shape, ct)
+    ct, nodule = known(SOLID)
     expected = ct.volume_mm3 * 1.04
     assert character_of(ct.volume, ct.lungs, nodule).mass_mg == pytest.approx(expected, rel=0.12)
 
@@ -149,18 +169,14 @@ def with_core(ct: NoduleCt, radius_mm: float, hu: float, at_mm: float = 0.0) -> 
     ],
 )
 def test_calcium_by_its_pattern(radius_mm, at_mm, pattern):
-    shape = ball(12.0)
-    ct = render(shape)
-    nodule = refined(shape, ct)
+    ct, nodule = known(SOLID)
     calcified = with_core(ct, radius_mm, 500.0, at_mm)
     assert character_of(calcified.volume, ct.lungs, nodule).calcification is pattern
 
 
 def test_fat_is_told_from_soft_tissue_and_not_in_thick_slices():
-    shape = ball(14.0)
     for slice_mm, fat_hu, found in ((1.0, -80.0, True), (1.0, 40.0, False), (2.5, -80.0, False)):
-        ct = render(shape, slice_mm=slice_mm)
-        nodule = refined(shape, ct)
+        ct, nodule = known(SOLID, slice_mm)
         held = with_core(ct, 4.0, fat_hu)
         assert character_of(held.volume, ct.lungs, nodule).fat is found
 
@@ -186,11 +202,10 @@ def test_spikes_and_lobes_raise_their_indices():
 
 
 def test_thick_slices_noise_and_the_edge_make_the_volume_unreliable():
-    shape = ball(10.0)
-    thin, thick = render(shape), render(shape, slice_mm=2.5)
-    sure = character_of(thin.volume, thin.lungs, refined(shape, thin))
-    unsure = character_of(thick.volume, thick.lungs, refined(shape, thick))
-    volume = refined(shape, thin).measurements.volume_mm3
+    (thin, nodule), (thick, blurred) = known(SOLID), known(SOLID, 2.5)
+    sure = character_of(thin.volume, thin.lungs, nodule)
+    unsure = character_of(thick.volume, thick.lungs, blurred)
+    volume = nodule.measurements.volume_mm3
     assert sure.reliable
     assert sure.warnings == ()
     assert sure.volume_95_mm3 == pytest.approx((volume / (1 + THIN_SLICES.limit), volume * (1 + THIN_SLICES.limit)))
@@ -201,9 +216,7 @@ def test_thick_slices_noise_and_the_edge_make_the_volume_unreliable():
 
 
 def test_a_nodule_that_the_field_of_view_cuts():
-    shape = ball(12.0)
-    ct = render(shape)
-    nodule = refined(shape, ct)
+    ct, nodule = known(SOLID)
     middle = ct.volume.shape[0] // 2
     cut = Volume(
         ct.volume.array[middle:],
@@ -238,9 +251,7 @@ def test_lobes_where_they_are_given():
 
 
 def test_an_empty_mask_and_another_volume_are_refused():
-    shape = ball(10.0)
-    ct = render(shape)
-    nodule = refined(shape, ct)
+    ct, nodule = known(SOLID)
     empty = replace(nodule, mask=NoduleMask(np.zeros_like(nodule.mask.occupancy), nodule.mask.grid))
     with pytest.raises(InputError, match="mask is empty"):
         character_of(ct.volume, ct.lungs, empty)
