@@ -45,6 +45,8 @@ _KERNEL_MM = 0.45
 _SHRINKAGE = 2.2
 # Of a nodule of two densities, the denser one.
 _CORE_PERCENTILE = 60
+# Slices of more than this share of the diameter do not tell two densities from one.
+_THICKEST = 0.5
 # All that is denser than lung is so much of the core's volume, where there is ground glass to be found.
 _LEAST_HALO = 1.3
 # Less of the rough outline than this is not the nodule's edge.
@@ -209,7 +211,8 @@ def _core_in_glass(
 ) -> TwoLevels | None:
     """A core and its ground glass; None where the nodule has one density."""
     core_hu = float(min(np.percentile(smooth[rough], _DENSEST_PERCENTILE), _DENSEST_HU))
-    if core_hu - lung_hu < _CORE_CONTRAST_HU:
+    diameter = float(np.cbrt(6 / np.pi * np.count_nonzero(rough))) * float(around.grid.spacing[0])
+    if core_hu - lung_hu < _CORE_CONTRAST_HU or around.slice_mm > _THICKEST * diameter:
         return None
     threshold = (core_hu - lung_hu) / 2
     contrast = np.minimum(smooth, _DENSEST_HU) - lung_hu
