@@ -87,8 +87,9 @@ def test_any_orientation_of_the_ct(order, angles, slice_mm):
     dvh = compute_dvh(DOSES[True], ball, grid)
     assert dvh.volume_cc == pytest.approx(4 / 3 * np.pi * 0.512, rel=0.08)
     assert dvh.mean_gy == pytest.approx(CENTRE_GY + centre[2], abs=0.25)
+    # Either end of a ball of voxels lies up to half a slice off.
     assert dvh.dose_at(0.02 * dvh.volume_cc) - dvh.dose_at(0.98 * dvh.volume_cc) == pytest.approx(
-        2 * (sphere(dvh.volume_cc).dose_at(0.02, True) - CENTRE_GY), abs=0.2 + 0.3 * slice_mm
+        2 * (sphere(dvh.volume_cc).dose_at(0.02, True) - CENTRE_GY), abs=0.2 + 0.5 * slice_mm
     )
 
 

@@ -25,6 +25,8 @@ from SegmentationAILib.radiotherapy.surface import finer
 ONE = 32767
 FAR = 32768
 
+# A margin below this is none; its inverse could not be told from infinity.
+_LEAST_MM = 1e-6
 # Between two lines of surface points the grown surface sags; lines are added until it is by less, mm.
 SAG_MM = 0.05
 MOST_LINES = 4
@@ -174,7 +176,7 @@ def _crossings(level: NDArray, along: Axis) -> NDArray[np.uint16]:
     for upwards, margin in ((True, along.upper), (False, along.lower)):
         inner, outer = (solid[:-1], solid[1:]) if upwards else (solid[1:], solid[:-1])
         at = np.flatnonzero(inner & ~outer)
-        if margin == 0.0 or not len(at):
+        if margin < _LEAST_MM or not len(at):
             continue
         inside, outside = (at, at + row) if upwards else (at + row, at)
         depth, height = (level.ravel()[n].astype(np.float64) for n in (inside, outside))
