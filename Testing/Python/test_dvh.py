@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from dvh_phantoms import CENTRE_GY, SOLIDS, ct_grid, drawn, linear_dose, mask, sphere
@@ -74,23 +76,34 @@ def test_an_even_dose_is_a_step():
     assert dvh.volume_at([59.99, 60.01]) == pytest.approx([dvh.volume_cc, 0.0])
 
 
+def near_maximum_less_near_minimum(dvh) -> float:
+    return float(dvh.dose_at(0.02 * dvh.volume_cc) - dvh.dose_at(0.98 * dvh.volume_cc))
+
+
 @given(st.sampled_from(AXIS_ORDERS), st.tuples(*[st.floats(-90, 90)] * 3), st.floats(0.9, 3.0))
 @settings(deadline=None, max_examples=10)
 def test_any_orientation_of_the_ct(order, angles, slice_mm):
-    """The same ball on an oblique grid has the same doses, to a part of a voxel."""
+    """A ball on an oblique grid: as a mask it has the doses of its voxels, by its coverage those of the ball."""
     grid = oblique_grid(
         order, angles_deg=angles, spacing=(0.8, 0.9, slice_mm), shape=(24, 24, 24), centre_ras=(3, -2, 1)
     )
-    k, j, i = np.indices(grid.shape)
+    ijk = np.stack(np.indices(grid.shape)[::-1], axis=-1).astype(float)
     centre = grid.ras((np.array(grid.shape[::-1]) - 1) / 2)
-    ball = np.linalg.norm(grid.ras(np.stack([i, j, k], axis=-1)) - centre, axis=-1) < 8
-    dvh = compute_dvh(DOSES[True], ball, grid)
-    assert dvh.volume_cc == pytest.approx(4 / 3 * np.pi * 0.512, rel=0.08)
-    assert dvh.mean_gy == pytest.approx(CENTRE_GY + centre[2], abs=0.25)
-    # Either end of a ball of voxels lies up to half a slice off.
-    assert dvh.dose_at(0.02 * dvh.volume_cc) - dvh.dose_at(0.98 * dvh.volume_cc) == pytest.approx(
-        2 * (sphere(dvh.volume_cc).dose_at(0.02, True) - CENTRE_GY), abs=0.2 + 0.5 * slice_mm
-    )
+    fifths = (np.arange(5) + 0.5) / 5 - 0.5
+    parts = [grid.ras(ijk + part) for part in product(fifths, repeat=3)]
+    covered = np.mean([np.linalg.norm(part - centre, axis=-1) < 8 for part in parts], axis=0)
+    ball = np.linalg.norm(grid.ras(ijk) - centre, axis=-1) < 8
+
+    of_mask = compute_dvh(DOSES[True], ball, grid)
+    assert of_mask.volume_cc == pytest.approx(4 / 3 * np.pi * 0.512, rel=0.08)
+    assert of_mask.mean_gy == pytest.approx(CENTRE_GY + centre[2], abs=0.25)
+    low, high = np.percentile(np.stack([part[ball][:, 2] for part in parts]), (2, 98))
+    assert near_maximum_less_near_minimum(of_mask) == pytest.approx(high - low, abs=0.2 + 0.3 * slice_mm)
+
+    of_coverage = compute_dvh(DOSES[True], covered.astype(np.float32), grid)
+    assert of_coverage.volume_cc == pytest.approx(4 / 3 * np.pi * 0.512, rel=0.005)
+    expected = 2 * (sphere(of_coverage.volume_cc).dose_at(0.02, True) - CENTRE_GY)
+    assert near_maximum_less_near_minimum(of_coverage) == pytest.approx(expected, abs=0.2 + 0.15 * slice_mm)
 
 
 def test_what_lies_outside_the_dose_grid_is_told_and_counts_as_no_dose():

@@ -7,11 +7,12 @@ import pytest
 import torch
 from phantoms import PhantomNodule, chest, default_grid
 
+from SegmentationAILib.radiotherapy.tumour_window import window_around
 from SegmentationAILib.training.tumour_click import draw, fit, inner_point, loss
 
 
 @pytest.fixture(scope="module")
-def drawn():
+def tumour():
     nodule = PhantomNodule((80.0, 10.0, 40.0), 20.0)
     whole = default_grid(2.0)
     phantom = chest(whole.crop((80, 0, 0), (30, *whole.shape[1:])), nodules=[nodule], vessels=False)
@@ -20,8 +21,13 @@ def drawn():
     ras = grid.ras(np.stack([i, j, k], axis=-1))
     mask = np.linalg.norm(ras - np.array(nodule.centre_ras), axis=-1) <= nodule.diameter_mm / 2
     assert mask[tuple(np.round(grid.ijk(inner_point(mask, phantom.volume))).astype(int)[::-1])]
+    return phantom.volume, mask
+
+
+@pytest.fixture(scope="module")
+def drawn(tumour):
     rng = np.random.default_rng(0)
-    return [draw(phantom.volume, mask, rng, random_click=random) for random in (False, True)]
+    return [draw(*tumour, rng, random_click=random) for random in (False, True)]
 
 
 def test_a_few_steps_lower_the_loss_and_repeat(drawn):
@@ -32,11 +38,14 @@ def test_a_few_steps_lower_the_loss_and_repeat(drawn):
         assert torch.equal(value, again.state_dict()[name])
 
 
-def test_draws_stand_for_the_whole_window(drawn):
+def test_draws_stand_for_the_whole_window(tumour, drawn):
+    volume, mask = tumour
     for one in drawn:
         assert one.tumour.any()
         assert not one.tumour.all()
-        assert one.stands_for.sum() == pytest.approx(round(float(one.stands_for.sum())), abs=0.5)
+    clicked_inmost = drawn[0]
+    window = window_around(volume, inner_point(mask, volume))
+    assert float(clicked_inmost.stands_for.sum()) == pytest.approx(window.hu.size, rel=1e-4)
 
 
 def test_loss_is_lowest_for_the_truth_and_deaf_to_padding():
