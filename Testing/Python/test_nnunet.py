@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
+from SegmentationAILib.catalog.nnunet_networks import UNet, architecture_of
 from SegmentationAILib.catalog.nnunet_runner import Options, segment
 from SegmentationAILib.engine.label_stream import LabelStream
-from SegmentationAILib.engine.nnunet_networks import UNet, architecture_of
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.resize import resize, separate_axis
 from SegmentationAILib.engine.sliding_window import Runner, Windows, slide

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from SegmentationAILib.engine.nnunet_networks import Architecture, UNet, architecture_of, load_weights
+from SegmentationAILib.catalog.nnunet_networks import Architecture, UNet, architecture_of, load_weights
 from SegmentationAILib.errors import InputError
 
 CHECKPOINT = "checkpoint_final.pth"
