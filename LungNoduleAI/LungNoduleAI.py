@@ -22,18 +22,14 @@ from slicer.ScriptedLoadableModule import (
 from LungNoduleAILib.logic import NoduleLogic
 from LungNoduleAILib.node_roles import MARKUPS_ROLE
 from LungNoduleAILib.nodule import nodule_name
-from SegmentationAI import (
-    RESULT_ATTRIBUTE,
-    RunPanelWidget,
-    dicomFolder,
-    installDependencies,
-    requirements,
-)
+from SegmentationAI import RESULT_ATTRIBUTE
 from SegmentationAILib import dependencies, phantom
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.radiotherapy import tumour_prior
+from SegmentationAILib.slicer_application import dicom_folder, install_dependencies
+from SegmentationAILib.widgets.run_panel import RunPanelWidget
 
 
 class LungNoduleAI(ScriptedLoadableModule):
@@ -166,7 +162,7 @@ class LungNoduleAIWidget(RunPanelWidget):
             self.logic.showOnly(findings, kept)
 
     def run(self, parameters: LungNoduleAIParameterNode, progress: Progress) -> None:
-        installDependencies()
+        install_dependencies()
         findings = self.logic.detect(
             parameters.inputVolume, parameters.device, progress, maximumNodules=parameters.maximumNodules
         )
@@ -227,7 +223,7 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
         :raises InputError: the volume cannot be used, or something must be installed first.
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
-        dependencies.require(requirements())
+        dependencies.require(dependencies.requirements())
         from LungNoduleAILib.analysis import NODULES, analyze  # from here on torch is needed
         from LungNoduleAILib.scene import show_findings
         from SegmentationAILib.scene import scene_batch, volume_from_node
@@ -244,10 +240,10 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
         return segmentation
 
     def requireDependencies(self) -> None:
-        dependencies.require(requirements())
+        dependencies.require(dependencies.requirements())
 
     def folderOf(self, volumeNode: vtkMRMLScalarVolumeNode) -> str:
-        return dicomFolder(volumeNode)
+        return dicom_folder(volumeNode)
 
     def jumpTo(self, findings: vtkMRMLSegmentationNode, noduleId: int) -> None:
         """Centre all slice views on a nodule."""
@@ -278,7 +274,7 @@ class LungNoduleAITest(ScriptedLoadableModuleTest):
     NODULES = (phantom.Sphere((70.0, 10.0, 0.0), 7.0), phantom.Sphere((-60.0, -20.0, -30.0), 9.0))
 
     def setUp(self) -> None:
-        if dependencies.find_missing(requirements()):
+        if dependencies.find_missing(dependencies.requirements()):
             self.skipTest("PyTorch is not installed")
         slicer.mrmlScene.Clear()
 

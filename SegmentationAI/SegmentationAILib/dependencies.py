@@ -1,7 +1,7 @@
 """What must be installed into Slicer's Python before the first run, and the rules for doing it.
 
 Nothing is installed without asking, and nothing that Slicer ships is replaced. This file decides;
-the ``Installer`` of the module file does the asking and the installing.
+the ``Installer`` (``slicer_application``) does the asking and the installing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.resources import resource
 
 # Packages in Slicer's Python (SuperBuild/External_python-*.cmake, Slicer 5.10 to 5.13) that pip could
 # replace on the way; a second copy breaks Slicer or another extension. pip, setuptools and wheel are
@@ -77,6 +78,11 @@ class Missing:
     @property
     def names(self) -> list[str]:
         return [*(["PyTorch"] if self.torch else []), *(_name(line) for line in self.packages)]
+
+
+def requirements() -> list[str]:
+    """Packages that both modules need and Slicer lacks."""
+    return read_requirements(resource("requirements.txt"))
 
 
 def read_requirements(path: Path) -> list[str]:

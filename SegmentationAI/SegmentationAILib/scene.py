@@ -138,6 +138,19 @@ def mask_from_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: 
     return resample(voxels, held, grid, mode="nearest")
 
 
+def segment_volumes(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, float]:
+    """Name of each segment and its volume in ml."""
+    volumes = {}
+    for segment_id in segmentation.GetSegmentation().GetSegmentIDs():
+        image = slicer.vtkOrientedImageData()
+        segmentation.GetBinaryLabelmapRepresentation(segment_id, image)
+        scalars = image.GetPointData().GetScalars()
+        voxels = np.count_nonzero(vtk_to_numpy(scalars)) if scalars else 0
+        name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
+        volumes[name] = float(voxels * np.prod(image.GetSpacing())) / 1000.0
+    return volumes
+
+
 def add_table(name: str, columns: Iterable[tuple[str, Sequence]]) -> slicer.vtkMRMLTableNode:
     """A locked table node of named columns: a NumPy array is a column of numbers, anything else one of text."""
     node = slicer.vtkMRMLTableNode()

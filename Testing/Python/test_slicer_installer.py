@@ -14,9 +14,9 @@ from SegmentationAILib.errors import Cancelled, InputError
 
 @pytest.fixture
 def module(slicer_host):
-    import SegmentationAI  # noqa: PLC0415 - needs the host
+    from SegmentationAILib import slicer_application  # noqa: PLC0415 - needs the host
 
-    return SegmentationAI
+    return slicer_application
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_nothing_is_installed_in_testing_mode(module, monkeypatch, pytorch_exten
     monkeypatch.setattr(slicer.app, "testingEnabled", lambda: True)
     monkeypatch.setattr(dependencies, "torch_installed", lambda: False)
     with pytest.raises(Cancelled):
-        module.installDependencies()
+        module.install_dependencies()
     assert calls == []
 
 
@@ -110,5 +110,5 @@ def test_from_question_to_torch(module, in_use, monkeypatch, pytorch_extension, 
     """The whole way in one go: asked, installed, found."""
     monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda text, windowTitle=None: True)
     monkeypatch.setattr(dependencies, "torch_installed", lambda: bool(calls))
-    module.installDependencies()
+    module.install_dependencies()
     assert [name for name, *_ in calls] == ["installTorch"]

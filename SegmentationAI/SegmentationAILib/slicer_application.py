@@ -1,0 +1,74 @@
+"""What only the Slicer application knows and does, without its scene: packages, layout, DICOM database."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+import slicer
+from slicer.i18n import tr as _
+
+from SegmentationAILib import dependencies, system_check
+from SegmentationAILib.errors import Cancelled, InputError
+
+
+class SlicerInstaller:
+    """Asks and installs by means of the Slicer application (``dependencies.Installer``)."""
+
+    def confirm(self, question: str) -> bool:
+        # In a test there is nobody to ask, and Slicer would answer "OK" by itself.
+        if slicer.app.testingEnabled():
+            return False
+        return slicer.util.confirmOkCancelDisplay(question, _("ThoraxAI: install packages"))
+
+    def install_packages(self, requirements: Sequence[str]) -> None:
+        try:
+            from slicer import packaging  # Slicer 5.12 and newer
+        except ImportError:
+            slicer.util.pip_install(list(requirements))
+        else:
+            packaging.pip_ensure(list(requirements), requester="ThoraxAI", prompt_install=False)
+
+    def install_torch(self, version: str) -> None:
+        try:
+            import PyTorchUtils  # another extension's module
+        except ImportError:
+            raise InputError(
+                "The extension 'PyTorch' is missing; install it in the Extensions Manager, restart Slicer and "
+                "start the run again."
+            ) from None
+        install = PyTorchUtils.PyTorchUtilsLogic().installTorch
+        # The names of the arguments have changed between versions of that extension.
+        wanted = {"askConfirmation": False, "torchVersionRequirement": version}
+        known = inspect.signature(install).parameters
+        install(**{name: value for name, value in wanted.items() if name in known})
+
+
+def install_dependencies() -> None:
+    """Install what is missing in Slicer's Python, after asking.
+
+    Raises:
+        InputError: it did not work.
+        Cancelled: the user declined.
+    """
+    if not dependencies.install(dependencies.requirements(), SlicerInstaller()):
+        raise Cancelled
+
+
+def show_chart(chart) -> None:
+    """Show a plot chart node in the layout."""
+    slicer.modules.plots.logic().ShowChartInLayout(chart)
+
+
+def dicom_folder(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """The folder of a volume's DICOM images by the application's database; "" where that does not know it."""
+    database = getattr(slicer, "dicomDatabase", None)
+    instances = (volume_node.GetAttribute("DICOM.instanceUIDs") or "").split()
+    path = database.fileForInstance(instances[0]) if database and instances else ""
+    return str(Path(path).parent) if path else ""
+
+
+def system_report() -> system_check.SystemReport:
+    """What works on this computer and what does not."""
+    return system_check.report(f"3D Slicer {slicer.app.applicationVersion}")
