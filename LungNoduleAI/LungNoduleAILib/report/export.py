@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 from LungNoduleAILib.report.content import ReportContent
-from LungNoduleAILib.report.dicom_seg import write_seg
-from LungNoduleAILib.report.dicom_sr import write_sr
 from LungNoduleAILib.report.html import write_html
 from LungNoduleAILib.report.json_file import write_json
 from LungNoduleAILib.report.pdf import write_pdf
@@ -65,17 +64,18 @@ def write_report(
         the files, and the CT's folder where it was written.
 
     Raises:
-        InputError: a format is not known, or the folder cannot be written to.
+        InputError: a format is not known, the folder cannot be written to, or highdicom is missing for DICOM.
         Cancelled: the user cancelled.
     """
     progress = progress or Progress()
     folder = Path(folder)
     check_formats(formats)
+    # Without a nodule there is nothing to outline, and the SR says so.
+    wanted = [one for one in FORMATS if one in formats and (one != "seg" or content.kept)]
+    dicom = _dicom_writers() if {"seg", "sr"} & set(wanted) else None
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    # Without a nodule there is nothing to outline, and the SR says so.
-    wanted = [one for one in FORMATS if one in formats and (one != "seg" or content.kept)]
     if source is None and {"seg", "sr"} & set(wanted):
         source = _free_folder(folder / CT_FOLDER)
         progress(0.0, "Writing the CT as DICOM")
@@ -87,14 +87,31 @@ def write_report(
         progress(n / len(wanted), f"Writing {FILES[name]}")
         path = folder / FILES[name]
         if name == "seg":
-            seg = write_seg(content, source, path)
+            seg = dicom.write_seg(content, source, path)
         elif name == "sr":
-            write_sr(content, source, path, seg=seg)
+            dicom.write_sr(content, source, path, seg=seg)
         else:
             _OWN[name](content, path)
         written.append(path)
     progress(1.0, "Report written")
     return written
+
+
+def _dicom_writers() -> SimpleNamespace:
+    """``write_seg`` and ``write_sr``; the other forms need no highdicom.
+
+    Raises:
+        InputError: highdicom is not installed.
+    """
+    try:
+        from LungNoduleAILib.report.dicom_seg import write_seg  # noqa: PLC0415
+        from LungNoduleAILib.report.dicom_sr import write_sr  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"DICOM SEG and SR need the package '{error.name}'; install it ('pip install highdicom'), or export the "
+            "other forms."
+        ) from error
+    return SimpleNamespace(write_seg=write_seg, write_sr=write_sr)
 
 
 def _free_folder(folder: Path) -> Path:
