@@ -13,6 +13,7 @@ from SegmentationAILib import catalog, organ_model
 from SegmentationAILib.catalog import listing
 from SegmentationAILib.catalog.entry import KINDS
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.organs import LUNG_STRUCTURES
 from SegmentationAILib.radiotherapy import tg263
 from SegmentationAILib.resources import resource
 from SegmentationAILib.terminology import Structure
@@ -64,6 +65,7 @@ def test_schema_misses_every_gap(key):
         {"labels": {"0": "liver"}},
         {"settings": {}},
         {"citation": []},
+        {"files": []},
     ],
 )
 def test_schema_misses_nothing_wrong(change):
@@ -83,6 +85,7 @@ def test_ids_and_references():
 
 def test_the_models_that_users_were_promised_are_there():
     assert {entry.id for entry in ENTRIES} == {
+        "lungs",
         "nodules",
         "nodule-ratings",
         "organs",
@@ -208,7 +211,7 @@ def test_entries_that_share_a_folder_share_their_files():
     assert all(files == group[0] for group in folders.values() for files in group)
 
 
-@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.built_in], ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", [one for one in ENTRIES if one.built_in and one.files], ids=lambda entry: entry.id)
 def test_built_in_models_are_those_in_resources(entry):
     assert catalog.installed(entry) == resource("Models").parent
     assert catalog.verify(entry) == []
@@ -220,7 +223,16 @@ def test_built_in_models_are_those_in_resources(entry):
 
 def test_every_built_in_model_is_listed():
     there = {path.stem for path in resource("Models").glob("*.safetensors")}
-    assert there == {entry.id for entry in ENTRIES if entry.built_in}
+    assert there == {entry.id for entry in ENTRIES if entry.built_in and entry.files}
+
+
+def test_a_method_without_weights_is_always_there():
+    lungs = BY_ID["lungs"]
+    assert catalog.installed(lungs) == resource("Models").parent
+    assert catalog.verify(lungs) == []
+    assert catalog.provenance(lungs)["sha256"] == ""
+    drawn = {value: named(one) for value, one in LUNG_STRUCTURES.items()}
+    assert drawn == {value: named(one) for value, one in lungs.labels.items()}
 
 
 def test_labels_of_the_organs_are_those_that_it_draws():

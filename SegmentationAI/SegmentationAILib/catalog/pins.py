@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from SegmentationAILib.catalog.store import models_folder
-from SegmentationAILib.files import atomic_write
 
 FIRST_USE = "first use"
 _FILE = "first-use-hashes.json"
@@ -18,6 +17,8 @@ def of(url: str) -> str | None:
 
 def note(url: str, sha256: str) -> None:
     """Note the SHA-256 of what an address gave."""
+    from SegmentationAILib.files import atomic_write  # readers of images take long to import  # noqa: PLC0415
+
     held = _held() | {url: sha256}
     with atomic_write(models_folder() / _FILE) as file:
         file.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n", encoding="utf-8")

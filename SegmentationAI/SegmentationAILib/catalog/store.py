@@ -94,8 +94,7 @@ def installed(entry: Entry) -> Path | None:
     Of a built-in model, the folder of Resources that its files' names start from.
     """
     if entry.built_in:
-        found = [resource(file.name) for file in entry.files]
-        return found[0].parents[1] if all(found) else None
+        return resource("catalog.json").parent if all(resource(file.name) for file in entry.files) else None
     record = record_of(entry)
     if record is None:
         return None
@@ -110,7 +109,7 @@ def record_of(entry: Entry) -> Record | None:
 
 def provenance(entry: Entry) -> dict[str, Any]:
     """What a result keeps of the model that it was made with, as JSON can hold it: id, version, SHA-256 (of the
-    weights of a built-in model, else ``Record.sha256``), licence and citation.
+    weights of a built-in model, "" where it has none, else ``Record.sha256``), licence and citation.
 
     Raises:
         InputError: the model is not installed.
@@ -121,7 +120,7 @@ def provenance(entry: Entry) -> dict[str, Any]:
     return {
         "id": entry.id,
         "version": entry.version,
-        "sha256": record.sha256 if record else next(file.hash.value for file in entry.files if file.hash),
+        "sha256": record.sha256 if record else next((file.hash.value for file in entry.files if file.hash), ""),
         "licence": asdict(entry.licence),
         "citation": list(entry.citation),
     }
