@@ -42,6 +42,11 @@ def check_ct(volume: Volume | None) -> None:
     _check_values(volume.array, name)
 
 
+def looks_like_ct(array: NDArray) -> bool:
+    """Whether voxels [k, j, i] have the shares of air and of soft tissue that a CT in HU has."""
+    return _is_ct(_sample(array))
+
+
 def _check_size(volume: Volume, name: str) -> None:
     shape = volume.array.shape
     if volume.array.size == 0:
@@ -79,7 +84,7 @@ def _check_values(array: NDArray, name: str) -> None:
     low, high = array.min(), array.max()
     if low == high:
         raise InputError(f"{name} has the value {low} in every voxel; choose a CT volume.")
-    sample = array[tuple(slice(None, None, 1 + n // 64) for n in array.shape)].astype(np.float32)
+    sample = _sample(array)
     if _is_ct(sample):
         return
     if low >= 0 and _is_ct(sample - _CT_OFFSET):
@@ -96,6 +101,10 @@ def _check_values(array: NDArray, name: str) -> None:
         f"{name} does not look like a CT of the chest in Hounsfield units (air near -1000, soft tissue near 0 to 100; "
         f"found {low:.4g} to {high:.4g}); choose a chest CT."
     )
+
+
+def _sample(array: NDArray) -> NDArray[np.float32]:
+    return array[tuple(slice(None, None, 1 + n // 64) for n in array.shape)].astype(np.float32)
 
 
 def _is_ct(hu: NDArray[np.float32]) -> bool:

@@ -88,8 +88,8 @@ def test_bad_input_is_told_before_any_work(entry, monkeypatch):
         running.run(entry, replace(volume(), modality="MR"), device="cpu")
     with pytest.raises(InputError, match="not installed; fetch it"):
         running.run(catalog.entry("totalsegmentator-body"), volume(), device="cpu")
-    with pytest.raises(InputError, match="cannot be run here yet"):
-        running.run(catalog.entry("lungmask-r231"), volume(), device="cpu")
+    with pytest.raises(InputError, match="does not segment"):
+        running.run(catalog.entry("nodules"), volume(), device="cpu")
 
 
 def test_the_command_writes_labels_volumes_and_provenance(entry, tmp_path):

@@ -10,12 +10,15 @@ from SegmentationAILib.catalog.integrity import Damage, network_folder, verify
 from SegmentationAILib.catalog.listing import Catalog, entry, load
 from SegmentationAILib.catalog.removing import remove
 from SegmentationAILib.catalog.store import Record, installed, models_folder, provenance, record_of, records
+from SegmentationAILib.catalog.suitability import check_input, check_segmentation, warnings_for
 
 __all__ = [
     "Catalog",
     "Damage",
     "Entry",
     "Record",
+    "check_input",
+    "check_segmentation",
     "entry",
     "fetch",
     "import_local",
@@ -28,4 +31,5 @@ __all__ = [
     "records",
     "remove",
     "verify",
+    "warnings_for",
 ]

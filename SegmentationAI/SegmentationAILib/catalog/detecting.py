@@ -5,8 +5,8 @@ from __future__ import annotations
 from SegmentationAILib.catalog.entry import MONAI_BUNDLE, Entry
 from SegmentationAILib.catalog.monai_detector import Detections, detect
 from SegmentationAILib.catalog.monai_retinanet import read_detector
-from SegmentationAILib.catalog.running import check_input
 from SegmentationAILib.catalog.store import installed
+from SegmentationAILib.catalog.suitability import check_input
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.volume import Volume

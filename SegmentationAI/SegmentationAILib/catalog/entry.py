@@ -85,11 +85,13 @@ class ModelInput:
         modality: "CT" or "MR".
         spacing_mm: of its voxels along x, y and z; None where its own files say it.
         intensity: how intensities are scaled, in words.
+        slices_mm: the most that slices of its training set were apart, None where no source tells it.
     """
 
     modality: str
     spacing_mm: tuple[float, float, float] | None
     intensity: str
+    slices_mm: float | None = None
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,8 @@ def _shipped() -> Catalog:
 
 def parsed(model: Mapping[str, Any], licences: Mapping[str, Licence], structures: Mapping[str, Structure]) -> Entry:
     """One of the catalogue's "models", as the schema describes them."""
-    spacing = model["input"]["spacing_mm"]
+    reads = model["input"]
+    spacing = reads["spacing_mm"]
     ids = {int(value): key for value, key in model["labels"].items()}
     return Entry(
         id=model["id"],
@@ -104,7 +105,7 @@ def parsed(model: Mapping[str, Any], licences: Mapping[str, Licence], structures
         licence=licences[model["licence"]],
         citation=tuple(model["citation"]),
         source=model["source"],
-        input=ModelInput(model["input"]["modality"], spacing and tuple(spacing), model["input"]["intensity"]),
+        input=ModelInput(reads["modality"], spacing and tuple(spacing), reads["intensity"], reads.get("slices_mm")),
         labels={value: structures[key] for value, key in ids.items()},
         label_ids=ids,
         files=tuple(_file(file) for file in model["files"]),

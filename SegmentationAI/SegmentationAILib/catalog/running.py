@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SegmentationAILib.catalog import monai_runner
-from SegmentationAILib.catalog.entry import BUILT_IN, MONAI_BUNDLE, NNUNET, Entry
+from SegmentationAILib.catalog.entry import BUILT_IN, MONAI_BUNDLE, Entry
 from SegmentationAILib.catalog.integrity import network_folder
 from SegmentationAILib.catalog.listing import entry as entry_of
 from SegmentationAILib.catalog.monai_folder import read_bundle
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.catalog.nnunet_runner import Options, segment
 from SegmentationAILib.catalog.store import installed
+from SegmentationAILib.catalog.suitability import check_segmentation
 from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.organ_model import segment_organs
 from SegmentationAILib.preprocess import reorient
+from SegmentationAILib.segmentation import METHODS
 from SegmentationAILib.volume import Volume
 
 # Share of the time that finding what to crop to takes.
@@ -41,7 +41,8 @@ def run(
     Args:
         entry: of the catalogue; installed.
         volume: of the modality that the model reads; HU for CT.
-        structures: ids of those that are wanted, all if not given; networks that find none of them do not run.
+        structures: ids (``Entry.label_ids``) of those that are wanted, all if not given; networks of a model of
+            several that find none of them do not run.
         options: how nnU-Net's networks are run; of them, "batch" alone means something to MONAI's.
         device: a torch device's name.
         progress: told of each step; its token cancels between them.
@@ -55,41 +56,13 @@ def run(
         Cancelled: the user cancelled.
     """
     progress = progress or Progress()
-    _check(entry, volume, structures)
+    check_segmentation(entry, volume, structures)
     if entry.kind == BUILT_IN:
-        found = segment_organs(volume, device=device, progress=progress)
+        found = METHODS[entry.id](volume, device=device, progress=progress)
         return _only(found.array, volume, entry, structures)
     if entry.kind == MONAI_BUNDLE:
         return _only(_by_monai(entry, volume, options, device, progress), volume, entry, structures)
     return _only(_by_nnunet(entry, volume, structures, options, device, progress), volume, entry, structures)
-
-
-def check_input(entry: Entry, volume: Volume) -> None:
-    """Whether a model is here and reads such volumes.
-
-    Raises:
-        InputError: it is not, or does not.
-    """
-    if volume.modality not in ("", entry.input.modality):
-        raise InputError(
-            f"'{entry.id}' reads {entry.input.modality} and the volume is {volume.modality}; choose another volume."
-        )
-    if entry.kind != BUILT_IN and installed(entry) is None:
-        raise InputError(f"'{entry.id}' is not installed; fetch it with 'thoraxai models fetch {entry.id}'.")
-
-
-def _check(entry: Entry, volume: Volume, structures: Collection[str] | None) -> None:
-    if entry.task != "segmentation" or entry.kind not in (BUILT_IN, MONAI_BUNDLE, NNUNET) or not entry.labels:
-        raise InputError(
-            f"'{entry.id}' ({entry.kind}, {entry.task}) cannot be run here yet; choose an nnU-Net model or a MONAI "
-            "bundle that segments."
-        )
-    if unknown := set(structures or ()) - set(entry.label_ids.values()):
-        raise InputError(
-            f"'{entry.id}' does not find {', '.join(sorted(unknown))}; it finds: "
-            f"{', '.join(sorted(entry.label_ids.values()))}."
-        )
-    check_input(entry, volume)
 
 
 def _by_monai(
