@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from SegmentationAILib.engine.worker.registry import Entry
+from SegmentationAILib.engine.worker.registry import ANY, Entry
 
 _SEGMENTATION = Entry("SegmentationAILib.segmentation:segment", "SegmentationAILib.labels:LabelMap")
 
-TASKS = {"lungs": _SEGMENTATION, "organs": _SEGMENTATION}
+# Every other name is that of a model of the catalogue, which knows the user's own too.
+TASKS = {ANY: _SEGMENTATION}

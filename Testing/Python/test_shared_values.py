@@ -27,7 +27,6 @@ from SegmentationAILib.engine.worker import launching
 from SegmentationAILib.engine.worker.registry import load
 from SegmentationAILib.engine.worker.shared_arrays import Segment, attach, discard, new_name
 from SegmentationAILib.engine.worker.shared_value import receive, share
-from SegmentationAILib.segmentation import METHODS
 
 DTYPES = npst.boolean_dtypes() | npst.integer_dtypes() | npst.floating_dtypes(sizes=(32, 64))
 
@@ -123,7 +122,6 @@ def test_code_does_not_cross():
 
 
 def test_every_task_is_there_and_is_found():
-    assert worker_tasks.TASKS.keys() == METHODS.keys()
     assert nodule_tasks.TASKS.keys() == DETECTORS.keys()
     for entry in {*worker_tasks.TASKS.values(), *nodule_tasks.TASKS.values()}:
         assert callable(load(entry.run))

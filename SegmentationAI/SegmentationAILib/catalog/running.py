@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def run(
     check_segmentation(entry, volume, structures)
     if entry.kind == BUILT_IN:
         found = METHODS[entry.id](volume, device=device, progress=progress)
-        return _only(found.array, volume, entry, structures)
+        return _only(found.array, volume, replace(entry, labels=found.structures), structures)
     if entry.kind == MONAI_BUNDLE:
         return _only(_by_monai(entry, volume, options, device, progress), volume, entry, structures)
     return _only(_by_nnunet(entry, volume, structures, options, device, progress), volume, entry, structures)

@@ -202,7 +202,7 @@ class Worker:
         value, error = None, None
         if not self._job.finished:
             try:
-                value = receive(load(self._known[self._job.task.model].result), shared)
+                value = receive(load(entry_of(self._known, self._job.task.model).result), shared)
             except Exception as problem:
                 error = WorkerFailed(explain(problem), traceback.format_exc())
         discard(shared["name"])

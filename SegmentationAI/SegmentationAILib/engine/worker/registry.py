@@ -9,22 +9,27 @@ from typing import Any
 
 from SegmentationAILib.errors import InputError
 
+# Stands for every name that no other task has.
+ANY = "*"
+
 
 @dataclass(frozen=True)
 class Entry:
     """What runs a task.
 
     Attributes:
-        run: ``package.module:function``, called with a Volume, the Task and a Progress.
+        run: ``package.module:function``, called with what it is run on, the Task and a Progress.
         result: ``package.module:Class`` of what it returns, or of a ``builtins`` one.
+        takes: the same of what it is run on; it may be None where a task does without.
     """
 
     run: str
     result: str
+    takes: str = "SegmentationAILib.volume:Volume"
 
 
 def entries(modules: Sequence[str]) -> dict[str, Entry]:
-    """The tasks by ``Task.model``: the ``TASKS`` of the modules together."""
+    """The tasks by their names: the ``TASKS`` of the modules together."""
     return {name: entry for module in modules for name, entry in import_module(module).TASKS.items()}
 
 
@@ -34,9 +39,10 @@ def entry_of(known: dict[str, Entry], name: str) -> Entry:
     Raises:
         InputError: there is none.
     """
-    if name not in known:
+    found = known.get(name) or known.get(ANY)
+    if found is None:
         raise InputError(f"The worker has no task '{name}'; choose one of: {', '.join(known)}.")
-    return known[name]
+    return found
 
 
 def load(path: str) -> Any:
