@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Sequence
+
 import numpy as np
 import slicer
 from slicer import (
@@ -18,7 +22,6 @@ from slicer.ScriptedLoadableModule import (
 
 from SegmentationAILib import dependencies, phantom
 from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.radiotherapy.logic import RadiotherapyLogic
 from SegmentationAILib.resources import resource
@@ -28,6 +31,9 @@ from SegmentationAILib.widgets.run_panel import RunPanelWidget
 # A result tells its kind, so that each panel lists its own.
 RESULT_ATTRIBUTE = "ThoraxAI.Result"
 TASK_ATTRIBUTE = "ThoraxAI.Task"
+# Of the model: id, version, SHA-256, licence and citation. Of the run: seconds.
+MODEL_ATTRIBUTE = "ThoraxAI.Model"
+DURATION_ATTRIBUTE = "ThoraxAI.DurationSeconds"
 LUNGS = "lungs"
 ORGANS = "organs"
 
@@ -184,35 +190,42 @@ class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic):
         task: str = LUNGS,
         device: str = "auto",
         progress: Progress | None = None,
+        structures: Sequence[str] | None = None,
     ) -> vtkMRMLSegmentationNode:
-        """Segment a CT and add the result to the scene in one step.
+        """Segment a volume and add the result to the scene in one step.
 
-        :param volumeNode: chest CT in HU.
-        :param task: "lungs" for right lung, left lung and airway; "organs" for the organs of the chest.
+        :param volumeNode: of the modality that the model reads; for the built-in ones, chest CT in HU.
+        :param task: id of a model that is built in ("lungs" for right lung, left lung and airway; "organs") or was
+            fetched or imported.
         :param device: torch device name such as "cpu" or "cuda:0", or "auto".
         :param progress: told of each stage; its token cancels the run.
-        :raises InputError: the volume cannot be used, or something must be installed first.
+        :param structures: ids of those that are wanted, such as "liver"; all of the model's, if not given.
+        :raises InputError: the volume cannot be used, there is no such model, or something must be installed first.
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
-        if task not in (LUNGS, ORGANS):
-            raise InputError(f"There is no task '{task}'; choose '{LUNGS}' or '{ORGANS}'.")
         self.requireDependencies()
-        from SegmentationAILib.checks import check_ct  # from here on torch is needed
-        from SegmentationAILib.organ_model import segment_organs
-        from SegmentationAILib.organs import segment_lungs
+        from SegmentationAILib import catalog
+        from SegmentationAILib.catalog import timing
+        from SegmentationAILib.catalog.tasks import task_for
         from SegmentationAILib.scene import add_segmentation, scene_batch, volume_from_node
+        from SegmentationAILib.segmentation import segment  # needs torch
 
+        model = catalog.entry(task)
+        request = task_for(task, structures, device)
         volume = volume_from_node(volumeNode)
-        check_ct(volume)
-        segment = segment_lungs if task == LUNGS else segment_organs
-        labels = segment(volume, device=device, progress=progress or Progress())
+        started = time.monotonic()
+        labels = segment(volume, request, progress or Progress())
+        duration = time.monotonic() - started
         if not slicer.mrmlScene.IsNodePresent(volumeNode):
             raise Cancelled
+        timing.note(request, volume.grid, duration)
         slicer.mrmlScene.SaveStateForUndo()
         with scene_batch():
             segmentation = add_segmentation([labels], volumeNode, f"{volumeNode.GetName()} {task}")
             segmentation.SetAttribute(RESULT_ATTRIBUTE, "segmentation")
-            segmentation.SetAttribute(TASK_ATTRIBUTE, Task(task, device=device).to_json())
+            segmentation.SetAttribute(TASK_ATTRIBUTE, request.to_json())
+            segmentation.SetAttribute(MODEL_ATTRIBUTE, json.dumps(catalog.provenance(model)))
+            segmentation.SetAttribute(DURATION_ATTRIBUTE, f"{duration:.1f}")
         return segmentation
 
     def segmentVolumes(self, segmentation: vtkMRMLSegmentationNode) -> dict[str, float]:

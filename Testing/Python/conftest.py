@@ -37,6 +37,14 @@ def data_dir() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def models_folder(tmp_path_factory) -> Path:
+    """Nothing that tests fetch or note lands among the user's models."""
+    folder = tmp_path_factory.mktemp("models")
+    os.environ["THORAXAI_MODELS"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def phantom() -> ChestPhantom:
     """A chest with the nodules ``planted.PLANTED``."""

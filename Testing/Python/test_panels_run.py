@@ -10,11 +10,11 @@ import slicer
 from panels import choose, click, during_run, findings_in, node_count, open_panel, small_ct
 
 import LungNoduleAILib.analysis
-import SegmentationAILib.organs
 from SegmentationAILib.engine import cuda_driver
 from SegmentationAILib.engine.cuda_driver import CudaDriver, Gpu
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.scene import add_volume
+from SegmentationAILib.segmentation import METHODS
 from SegmentationAILib.volume import Volume
 
 PANELS = ("LungNoduleAI", "SegmentationAI")
@@ -51,7 +51,7 @@ class Work:
 def work(monkeypatch) -> Work:
     work = Work()
     monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", work.analyze)
-    monkeypatch.setattr(SegmentationAILib.organs, "segment_lungs", work.segment_lungs)
+    monkeypatch.setitem(METHODS, "lungs", work.segment_lungs)
     return work
 
 

@@ -7,17 +7,15 @@ import pytest
 import slicer
 from panels import choose, click, findings_in, open_panel, small_ct, texts
 
-import SegmentationAILib.organs
 from SegmentationAILib.scene import add_volume
+from SegmentationAILib.segmentation import METHODS
 
 HALF_ML = 40 * 48 * 28 * 125 / 1000.0
 
 
 @pytest.fixture
 def panel(slicer_host, monkeypatch):
-    monkeypatch.setattr(
-        SegmentationAILib.organs, "segment_lungs", lambda volume, *, device, progress: findings_in(volume).lungs
-    )
+    monkeypatch.setitem(METHODS, "lungs", lambda volume, *, device, progress: findings_in(volume).lungs)
     slicer.mrmlScene.Clear()
     panel = open_panel(slicer_host, "SegmentationAI")
     panel.ui.inputSelector.setCurrentNode(add_volume(small_ct()))

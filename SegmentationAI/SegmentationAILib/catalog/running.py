@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.catalog.nnunet_runner import Options, segment
 from SegmentationAILib.catalog.store import installed
 from SegmentationAILib.catalog.suitability import check_segmentation
+from SegmentationAILib.catalog.tasks import parts_for
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.preprocess import reorient
@@ -94,7 +95,7 @@ def _by_nnunet(
     if crop is not None:
         window = _box(crop, Volume(array, grid, volume.name, volume.modality), device, progress.part(0.0, _CROP_END))
     labels = np.zeros(array.shape, dtype=np.uint8)
-    parts = _wanted(entry, structures)
+    parts = parts_for(entry, structures)
     running = progress.part(_CROP_END if crop is not None else 0.0, 1.0)
     for n, part in enumerate(parts):
         model = read_nnunet(network_folder(installed(entry), part["folder"]), folds=part.get("folds"))
@@ -106,14 +107,6 @@ def _by_nnunet(
         for value, label in part["labels"].items():
             here[found == int(value)] = label
     return np.ascontiguousarray(reorient(labels, grid, volume.grid)) if orientation else labels
-
-
-def _wanted(entry: Entry, structures: Collection[str] | None) -> Sequence[Mapping[str, Any]]:
-    """The networks that find a wanted structure."""
-    if structures is None:
-        return entry.settings["parts"]
-    values = {value for value, name in entry.label_ids.items() if name in structures}
-    return [part for part in entry.settings["parts"] if values & set(part["labels"].values())]
 
 
 def _box(crop: Mapping[str, Any], volume: Volume, device: str, progress: Progress) -> tuple[slice, slice, slice]:
