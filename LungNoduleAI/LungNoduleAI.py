@@ -20,15 +20,18 @@ from slicer.ScriptedLoadableModule import (
 )
 
 from LungNoduleAILib.logic import NoduleLogic
-from LungNoduleAILib.node_roles import MARKUPS_ROLE
-from LungNoduleAILib.nodule import nodule_name
 from SegmentationAI import RESULT_ATTRIBUTE
 from SegmentationAILib import dependencies, phantom
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.radiotherapy import tumour_prior
-from SegmentationAILib.slicer_application import dicom_folder, install_dependencies
+from SegmentationAILib.slicer_application import (
+    add_to_dicom_database,
+    dicom_database_missing,
+    dicom_folder,
+    install_dependencies,
+)
 from SegmentationAILib.widgets.run_panel import RunPanelWidget
 
 
@@ -64,19 +67,23 @@ class LungNoduleAIParameterNode:
 
     inputVolume - the chest CT.
     priorVolume - an earlier CT of the same patient.
+    priorSuggestedFor - the input that a prior CT was chosen for without asking.
     device - torch device name, or "auto".
     maximumNodules - how many nodules are kept at most, the surest first.
     findings - the result that the panel shows.
     minimumScore - nodules that score less are hidden.
+    minimumDiameter - nodules of a smaller mean diameter are hidden, mm.
     daysBetween - from the prior CT to the current one; 0: by the CTs' dates.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     priorVolume: vtkMRMLScalarVolumeNode
+    priorSuggestedFor: str = ""
     device: str = "auto"
     maximumNodules: Annotated[int, WithinRange(1, 300)] = 50
     findings: vtkMRMLSegmentationNode
     minimumScore: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
+    minimumDiameter: Annotated[float, WithinRange(0.0, 30.0)] = 0.0
     daysBetween: Annotated[int, WithinRange(0, 20000)] = 0
 
 
@@ -104,15 +111,28 @@ class LungNoduleAIWidget(RunPanelWidget):
         self._shownFindings = None
         self._shownRecord = None
         self._appliedFilter = None
-        self.views = Views(self.logic.jumpTo, lambda work: qt.QTimer.singleShot(0, work))
+        self._highlighted = None
+        self.views = Views(lambda work: qt.QTimer.singleShot(0, work))
         shared = (self.ui, self.logic, self.runControls, lambda: self._parameterNode)
         self.review = ReviewSection(*shared, self.views)
         self.followUp = FollowUpSection(*shared, self.views)
         self.patient = PatientSection(self.ui.patientWidget, self.onPatientChanged)
         self.export = ExportSection(*shared, slicer.mrmlScene.GetRootDirectory)
         self.ui.findingsSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "nodules")
+        self.showReading()
+
+    def suggestPrior(self) -> None:
+        """Choose a prior CT, once for each input, so that *None* stays where the user chose it."""
+        parameters = self._parameterNode
+        current = parameters.inputVolume if parameters else None
+        if current is None or self.runControls.running or current.GetID() == parameters.priorSuggestedFor:
+            return
+        parameters.priorSuggestedFor = current.GetID()
+        if parameters.priorVolume in (None, current):
+            parameters.priorVolume = self.logic.suggestedPrior(current)
 
     def showParameters(self) -> None:
+        self.suggestPrior()
         findings = self._parameterNode.findings if self._parameterNode else None
         if findings is not self._shownFindings:
             self._observeRecord(findings)
@@ -120,15 +140,14 @@ class LungNoduleAIWidget(RunPanelWidget):
             self.showReading()
         else:
             self.review.filter()
-            self.review.show_chosen()
             self._showInViews()
-        self.followUp.show()
+            self.followUp.enable()
         self.export.show()
 
     def showReading(self, _caller=None, _event=None) -> None:
         """Show what the record of the findings says; it changes with all that the reader does, here or in a script."""
         self.review.show()
-        self._showInViews()
+        self._showInViews(redrawn=True)
         findings = self._shownFindings
         self.ui.patientCollapsibleButton.enabled = findings is not None
         try:
@@ -147,11 +166,14 @@ class LungNoduleAIWidget(RunPanelWidget):
         if record is not None:
             self.addObserver(record, vtk.vtkCommand.ModifiedEvent, self.showReading)
 
-    def _showInViews(self) -> None:
+    def _showInViews(self, redrawn: bool = False) -> None:
         findings, table = self._shownFindings, self.review.table
         self.ui.countLabel.text = ""
         if findings is None:
             return
+        if redrawn or self._highlighted != (findings.GetID(), table.chosen_id):
+            self._highlighted = (findings.GetID(), table.chosen_id)
+            self.views.highlight(findings, table.chosen_id)
         shown = table.visible_ids
         self.ui.countLabel.text = _("{shown} of {total} nodules").format(shown=len(shown), total=len(table.all_ids))
         rejected = {row.id for row in table.rows if row.verdict == "rejected"}
@@ -245,27 +267,26 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
     def folderOf(self, volumeNode: vtkMRMLScalarVolumeNode) -> str:
         return dicom_folder(volumeNode)
 
+    def databaseMissing(self) -> str:
+        return dicom_database_missing()
+
+    def addToDatabase(self, folder: str) -> None:
+        add_to_dicom_database(folder)
+
     def jumpTo(self, findings: vtkMRMLSegmentationNode, noduleId: int) -> None:
-        """Centre all slice views on a nodule."""
-        markups = findings.GetNodeReference(MARKUPS_ROLE)
-        index = markups.GetControlPointIndexByLabel(nodule_name(noduleId)) if markups else -1
-        if index >= 0:
-            centre = markups.GetNthControlPointPositionWorld(index)
-            slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *centre, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
+        """Centre all slice views and the 3-D view on a nodule, and make its segment stand out."""
+        from LungNoduleAILib.scene_highlight import centre_of, focus, highlight
+
+        highlight(findings, noduleId)
+        centre = centre_of(findings, noduleId)
+        if centre is not None:
+            focus(centre)
 
     def showOnly(self, findings: vtkMRMLSegmentationNode, noduleIds: Collection[int]) -> None:
         """Show these nodules in the views and hide the others."""
-        names = {nodule_name(noduleId) for noduleId in noduleIds}
-        all_names = [nodule_name(row["id"]) for row in self.noduleRows(findings)]
-        display = findings.GetDisplayNode()
-        markups = findings.GetNodeReference(MARKUPS_ROLE)
-        with slicer.util.NodeModify(display):
-            for name in all_names:
-                display.SetSegmentVisibility(name, name in names)
-        if markups:
-            with slicer.util.NodeModify(markups):
-                for index in range(markups.GetNumberOfControlPoints()):
-                    markups.SetNthControlPointVisibility(index, markups.GetNthControlPointLabel(index) in names)
+        from LungNoduleAILib.scene_highlight import show_only
+
+        show_only(findings, noduleIds)
 
 
 class LungNoduleAITest(ScriptedLoadableModuleTest):

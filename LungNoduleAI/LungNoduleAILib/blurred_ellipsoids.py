@@ -1,131 +1,242 @@
-"""A small core in ground glass as two blurred ellipsoids, fitted to the CT."""
+"""A small core in ground glass as two blurred ellipsoids, fitted to the CT's own voxels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, optimize
+from scipy import optimize
+
+from SegmentationAILib.volume import Grid
 
 # Kernels blur by a Gaussian in the plane, and some enhance edges by taking a wider one off.
 _KERNEL_MM, _KERNEL_DEVIATION_MM = 0.5, 0.15
 _ENHANCED_BY, _ENHANCED_DEVIATION = 0.3, 0.4
 _WIDE_MM = 0.9
-# How far forms and centres stray from the contours', as natural logarithms and mm.
-_FORM_DEVIATION, _CENTRE_DEVIATION_MM = 0.15, 0.5
+# How far places, sizes and forms stray from the contours', in mm and as natural logarithms.
+_CENTRE_DEVIATION_MM, _SIZE_DEVIATION, _FORM_DEVIATION = 0.5, 0.2, 0.15
 # A core is soft tissue: without knowing so, a small one of less contrast and more size would explain as much.
 _TISSUE_DEVIATION_HU = 50.0
-_MOST_TRIALS = 10
+# Ground glass of -600 HU, give or take (pure ground-glass nodules: -600 to -650 on average).
+_GLASS_HU, _GLASS_DEVIATION_HU = -600.0, 100.0
+# The lung around is known from many more voxels than the fitted ones.
+_LUNG_DEVIATION_HU = 4.0
+# A slice is an average over its thickness: so many samples in it, at most so far apart, before they are averaged.
+_SAMPLES_MM = 0.35
+_ROUNDS, _MOST_TRIALS = 2, 12
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid:
+    """An ellipsoid in a frame of mm along (k, j, i).
+
+    Attributes:
+        centre_mm: [3].
+        form_mm: [3, 3]; its points are centre + form · u with |u| ≤ 1.
+    """
+
+    centre_mm: NDArray[np.float64]
+    form_mm: NDArray[np.float64]
+
+    @classmethod
+    def of_mask(cls, share: NDArray[np.float32], points_mm: NDArray[np.float64], voxel_mm3: float) -> Ellipsoid:
+        """Of the volume of a mask, and the form of its second moments.
+
+        Args:
+            share: 0…1, [k, j, i].
+            points_mm: the voxels' centres, [k, j, i, 3].
+            voxel_mm3: a voxel's volume.
+        """
+        held = share > 0
+        points, weights = points_mm[held], share[held]
+        factor = np.linalg.cholesky(np.cov(points.T, aweights=weights) + 1e-3 * np.eye(3))
+        radius = np.cbrt(3 * float(weights.sum()) * voxel_mm3 / (4 * np.pi))
+        return cls(np.average(points, axis=0, weights=weights), factor * (radius / np.cbrt(np.linalg.det(factor))))
+
+    @property
+    def radius_mm(self) -> float:
+        """Of the ball of the same volume."""
+        return float(np.cbrt(abs(np.linalg.det(self.form_mm))))
+
+    def changed(self, changes: NDArray[np.float64]) -> Ellipsoid:
+        """Moved by three mm, grown by the exponential of the fourth change, stretched along k by that of the fifth."""
+        stretch = np.exp(changes[3] + changes[4] * np.array([1.0, -0.5, -0.5]))
+        return Ellipsoid(self.centre_mm + changes[:3], self.form_mm * stretch[:, None])
+
+    def holds(self, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether points [..., 3] lie within."""
+        return np.linalg.norm((points_mm - self.centre_mm) @ np.linalg.inv(self.form_mm).T, axis=-1) <= 1
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """How a CT images an object on a grid: averaged over slices, and blurred in their plane by a kernel.
+
+    The image is summed in the frequency domain, where a ball is 4π (sin q - q cos q)/q³, the slice a sinc, and the
+    kernel the difference of two Gaussians.
+
+    Attributes:
+        shape: (k, j, i).
+        spacing_mm: along (k, j, i); k goes across the slices.
+        slice_mm: thickness of the slices.
+        origin_mm: centre of the first voxel.
+        interpolated: whether the grid's values were interpolated between the slices.
+        smoothing_mm: standard deviation of a Gaussian that smoothed them after that.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: NDArray[np.float64]
+    slice_mm: float
+    origin_mm: NDArray[np.float64]
+    interpolated: bool = False
+    smoothing_mm: float = 0.0
+
+    @cached_property
+    def _samples(self) -> int:
+        return max(1, int(np.ceil(self.spacing_mm[0] / _SAMPLES_MM)))
+
+    @cached_property
+    def _frequencies(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """In cycles per mm."""
+        count, height = self.shape[0] * self._samples, self.spacing_mm[0] / self._samples
+        return (
+            np.fft.fftfreq(count, height)[:, None, None],
+            np.fft.fftfreq(self.shape[1], self.spacing_mm[1])[None, :, None],
+            np.fft.rfftfreq(self.shape[2], self.spacing_mm[2])[None, None, :],
+        )
+
+    @cached_property
+    def _transfer(self) -> NDArray[np.float64]:
+        """Of all but the kernel."""
+        across, *plane = self._frequencies
+        transfer = np.sinc(across * self.slice_mm)
+        if self.interpolated:
+            # A triangle as wide as two slices.
+            transfer = transfer * np.sinc(across * self.slice_mm) ** 2
+        squared = across**2 + plane[0] ** 2 + plane[1] ** 2
+        return transfer * np.exp(-2 * (np.pi * self.smoothing_mm) ** 2 * squared)
+
+    def kernel(self, sigma_mm: float, enhanced_by: float) -> NDArray[np.float64]:
+        """(1 + e) · Gaussian(σ) - e · Gaussian(wide), in the plane, with all else that blurs."""
+        squared = self._frequencies[1] ** 2 + self._frequencies[2] ** 2
+        narrow, wide = (np.exp(-2 * (np.pi * s) ** 2 * squared) for s in (sigma_mm, _WIDE_MM))
+        return ((1 + enhanced_by) * narrow - enhanced_by * wide) * self._transfer
+
+    def image(self, shape: Ellipsoid, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The blurred ellipsoid, 1 well inside, [k, j, i]."""
+        across = self._frequencies
+        turned = (sum(shape.form_mm[n, axis] * across[n] for n in range(3)) for axis in range(3))
+        q = np.maximum(2 * np.pi * np.sqrt(sum(t**2 for t in turned)), 1e-3)
+        ball = 4 * np.pi * (np.sin(q) - q * np.cos(q)) / q**3
+        moved = shape.centre_mm - self.origin_mm
+        phase = [np.exp(-2j * np.pi * f * m) for f, m in zip(across, moved, strict=True)]
+        spectrum = abs(np.linalg.det(shape.form_mm)) * ball * kernel * phase[0] * phase[1] * phase[2]
+        count = (self.shape[0] * self._samples, *self.shape[1:])
+        cell = float(np.prod(self.spacing_mm)) / self._samples
+        return np.fft.irfftn(spectrum, s=count, axes=(0, 1, 2))[:: self._samples] / cell
+
+
+@dataclass(frozen=True, eq=False)
+class CtPatch:
+    """The CT's own voxels around a nodule.
+
+    Attributes:
+        grid: along the axes nearest to S, P and L, slices along k.
+        contrast: HU above the lung's, [k, j, i].
+        lung_hu: attenuation of the lung around.
+    """
+
+    grid: Grid
+    contrast: NDArray[np.float32]
+    lung_hu: float
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Along (k, j, i)."""
+        return np.asarray(self.grid.spacing)[::-1]
+
+    def points_mm(self, grid: Grid) -> NDArray[np.float64]:
+        """The centres of another grid's voxels in this frame: mm along (k, j, i) from the first voxel."""
+        indices = np.moveaxis(np.indices(grid.shape), 0, -1)[..., ::-1]
+        return self.grid.ijk(grid.ras(indices.reshape(-1, 3)))[:, ::-1].reshape(*grid.shape, 3) * self.spacing_mm
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Two ellipsoids.
+    """Core and whole nodule.
 
     Attributes:
-        excess_hu: float32 [k, j, i], what the blurred core adds to the ground glass.
-        whole: bool [k, j, i], within the outer ellipsoid.
+        core, whole: in the patch's frame.
         core_hu: contrast of the core to the lung.
         rim_hu: contrast of the ground glass to the lung.
-        width_mm: of the ground glass, mean.
+        kernel: standard deviation in mm and enhancement of the reconstruction kernel.
     """
 
-    excess_hu: NDArray[np.float32]
-    whole: NDArray[np.bool_]
+    core: Ellipsoid
+    whole: Ellipsoid
     core_hu: float
     rim_hu: float
-    width_mm: float
+    kernel: tuple[float, float]
 
-
-class _Ellipsoid:
-    """An ellipsoid of a mask's moments; it may move, grow, and stretch along k."""
-
-    def __init__(self, share: NDArray[np.float32], spacing_mm: float) -> None:
-        points = np.argwhere(share > 0) * spacing_mm
-        weights = share[share > 0]
-        self._points = np.moveaxis(np.indices(share.shape), 0, -1) * spacing_mm
-        self._centre = np.average(points, axis=0, weights=weights)
-        covariance = np.cov(points.T, aweights=weights) + np.eye(3) * spacing_mm**2 / 12
-        # The volume of the mask, the form of its moments.
-        factor = np.linalg.cholesky(covariance)
-        volume = float(weights.sum()) * spacing_mm**3
-        radius = np.cbrt(3 * volume / (4 * np.pi))
-        self._form = np.linalg.inv(factor * (radius / np.cbrt(np.linalg.det(factor))))
-        self.radius_mm = float(radius)
-        self._spacing = spacing_mm
-
-    def share(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How much of each voxel lies within: changes are a shift (k, j, i) in mm, and logarithms of size and form."""
-        stretch = np.exp(changes[3] + changes[4] * np.array([1.0, -0.5, -0.5]))
-        form = self._form / stretch
-        unit = (self._points - self._centre - changes[:3]) @ form.T
-        level = np.linalg.norm(unit, axis=-1)
-        slope = np.linalg.norm(unit @ form, axis=-1)
-        distance = level * (level - 1) / np.maximum(slope, 1e-9)
-        return np.clip(0.5 - distance / self._spacing, 0, 1)
+    @property
+    def width_mm(self) -> float:
+        """Of the ground glass, mean."""
+        return self.whole.radius_mm - self.core.radius_mm
 
 
 def fit_ellipsoids(
-    contrast: NDArray[np.float32],
-    core: NDArray[np.float32],
-    whole: NDArray[np.float32],
-    fitted: NDArray[np.bool_],
-    blur_mm: tuple[float, float],
-    spacing_mm: float,
-    misfit_hu: float,
-    tissue: float,
+    patch: CtPatch, fitted: NDArray[np.bool_], core: Ellipsoid, whole: Ellipsoid, tissue_hu: float
 ) -> Fit:
     """Least squares for places, sizes, forms, contrasts and the kernel, from first shapes.
 
     Args:
-        contrast: HU above the lung's, [k, j, i] on isotropic voxels.
-        core: 0…1, roughly the dense part.
-        whole: 0…1, roughly all of the nodule.
-        fitted: the voxels to be explained.
-        blur_mm: standard deviations along k, and in the plane without the kernel's.
-        spacing_mm: of the voxels.
-        misfit_hu: what noise and form leave, root mean square; weighs the CT against what is known beforehand.
-        tissue: soft tissue's attenuation above the lung's.
+        patch: the CT.
+        fitted: bool [k, j, i] on the patch, the voxels to be explained.
+        core: roughly the dense part.
+        whole: roughly all of the nodule.
+        tissue_hu: the core's attenuation, as it is to be expected.
     """
-    margin = int(np.ceil(4.0 / spacing_mm))
-    [box] = ndimage.find_objects(fitted.astype(np.uint8))
-    held = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in box)
-    inside, measured = fitted[held], contrast[held][fitted[held]].astype(np.float64)
-    inner, outer = _Ellipsoid(core[held], spacing_mm), _Ellipsoid(whole[held], spacing_mm)
-
-    def blurred(share: NDArray[np.float64], kernel_mm: float, enhanced: float) -> NDArray[np.float64]:
-        narrow, wide = (
-            ndimage.gaussian_filter(share, np.array([blur_mm[0], plane, plane]) / spacing_mm)
-            for plane in np.hypot(blur_mm[1], [kernel_mm, _WIDE_MM])
-        )
-        return (1 + enhanced) * narrow - enhanced * wide
-
-    # Neighbouring voxels share their noise, within about two voxels each way.
-    weight = 1 / (misfit_hu * np.sqrt(8.0))
-    wanted = np.append(measured * weight, tissue / _TISSUE_DEVIATION_HU)
-
-    def model(changes: NDArray[np.float64]) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
-        shapes = [inner.share(changes[:5]), outer.share(changes[5:10])]
-        images = [blurred(s, _KERNEL_MM + changes[10], _ENHANCED_BY + changes[11]) for s in shapes]
-        rows = [np.append(image[inside] * weight, 1 / _TISSUE_DEVIATION_HU) for image in images]
-        return images, np.linalg.lstsq(np.stack(rows, axis=1), wanted, rcond=None)[0]
-
-    deviations = np.array(
-        [*[_CENTRE_DEVIATION_MM] * 3, 0.5, _FORM_DEVIATION] * 2 + [_KERNEL_DEVIATION_MM, _ENHANCED_DEVIATION]
+    slices = Slices(patch.grid.shape, patch.spacing_mm, float(patch.spacing_mm[0]), np.zeros(3))
+    measured = patch.contrast[fitted].astype(np.float64)
+    # Of core's excess, ground glass and lung: what is known beforehand, one row each.
+    tissue, glass = tissue_hu - patch.lung_hu, _GLASS_HU - patch.lung_hu
+    known = np.array(
+        [
+            [1 / _TISSUE_DEVIATION_HU, 1 / _TISSUE_DEVIATION_HU, 0],
+            [0, 1 / _GLASS_DEVIATION_HU, 0],
+            [0, 0, 1 / _LUNG_DEVIATION_HU],
+        ]
     )
+    wanted = np.array([tissue / _TISSUE_DEVIATION_HU, glass / _GLASS_DEVIATION_HU, 0])
+    of_shape = [*[_CENTRE_DEVIATION_MM] * 3, _SIZE_DEVIATION, _FORM_DEVIATION]
+    deviations = np.array([*of_shape, *of_shape, _KERNEL_DEVIATION_MM, _ENHANCED_DEVIATION])
 
-    def residuals(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
-        images, levels = model(scaled * deviations)
-        left = measured - levels[0] * images[0][inside] - levels[1] * images[1][inside]
-        return np.concatenate([left * weight, scaled, [(levels.sum() - tissue) / _TISSUE_DEVIATION_HU]])
+    def kernel_of(changes: NDArray[np.float64]) -> tuple[float, float]:
+        return max(_KERNEL_MM + float(changes[10]), 0.05), _ENHANCED_BY + float(changes[11])
 
-    found = optimize.least_squares(residuals, np.zeros(12), max_nfev=_MOST_TRIALS, diff_step=1e-3)
-    changes = found.x * deviations
-    images, (added, rim) = model(changes)
-    excess = np.zeros_like(contrast)
-    excess[held] = added * images[0]
-    inside_outer = np.zeros(contrast.shape, dtype=bool)
-    inside_outer[held] = outer.share(changes[5:10]) >= 0.5
-    width = outer.radius_mm * np.exp(changes[8]) - inner.radius_mm * np.exp(changes[3])
-    return Fit(excess, inside_outer, float(added + rim), float(rim), float(width))
+    def solved(changes: NDArray[np.float64], weight: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The levels, and all that is left over, in standard deviations."""
+        kernel = slices.kernel(*kernel_of(changes))
+        images = [slices.image(s, kernel)[fitted] for s in (core.changed(changes[:5]), whole.changed(changes[5:10]))]
+        rows = np.vstack([np.stack([*images, np.ones_like(measured)], axis=1) * weight, known])
+        answer = np.concatenate([measured * weight, wanted])
+        levels = np.linalg.lstsq(rows, answer, rcond=None)[0]
+        return levels, answer - rows @ levels
+
+    scaled, noise_hu = np.zeros(12), 30.0
+    for _ in range(_ROUNDS):
+        _, left = solved(scaled * deviations, 1 / noise_hu)
+        noise_hu = max(noise_hu * float(np.sqrt(np.mean(left[: len(measured)] ** 2))), 1.0)
+        scaled = optimize.least_squares(
+            lambda x: np.concatenate([solved(x * deviations, 1 / noise_hu)[1], x]),  # noqa: B023 - called in this round
+            scaled,
+            max_nfev=_MOST_TRIALS,
+            diff_step=1e-3,
+        ).x
+    changes = scaled * deviations
+    (added, rim, _), _ = solved(changes, 1 / noise_hu)
+    return Fit(
+        core.changed(changes[:5]), whole.changed(changes[5:10]), float(added + rim), float(rim), kernel_of(changes)
+    )

@@ -29,16 +29,17 @@ def models() -> None:
 def list_(only_installed: bool, commercial: bool) -> None:
     """List the models: id, whether it is here, download, licence (NC: no commercial use), what it does."""
     from SegmentationAILib import catalog
+    from SegmentationAILib.catalog.state import state_of
 
     with one_line():
         shown = [
-            (one, there)
+            one
             for one in catalog.load()
-            if ((there := catalog.installed(one)) or not only_installed) and (one.licence.commercial or not commercial)
+            if (state_of(one).runs or not only_installed) and (one.licence.commercial or not commercial)
         ]
-        for one, there in shown:
+        for one in shown:
             licence = f"{one.licence.id}{'' if one.licence.commercial else ' (NC)'}"
-            click.echo(f"{one.id:44} {_state(one, there):14} {_size(one):>9}  {licence:28} {one.title}")
+            click.echo(f"{one.id:44} {state_of(one).value:14} {_size(one):>9}  {licence:28} {one.title}")
         click.echo(f"Fetched models are kept in {catalog.models_folder()}", err=True)
 
 
@@ -140,16 +141,6 @@ def _tell_of_hashes(entry: Entry) -> None:
             click.echo(f"The hash of '{origin.name}' is right, but others than its publisher name it.")
         elif not origin.by and not entry.contains:
             click.echo(f"Nobody publishes a hash of '{origin.name}', so it was not compared with one.")
-
-
-def _state(entry: Entry, there: Path | None) -> str:
-    from SegmentationAILib import catalog
-
-    if there:
-        return "built in" if entry.built_in else "installed"
-    if entry.built_in or catalog.record_of(entry) is not None:
-        return "damaged"
-    return "to fetch" if entry.fetchable else "needs licence"
 
 
 def _size(entry: Entry) -> str:

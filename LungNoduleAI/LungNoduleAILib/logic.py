@@ -1,12 +1,11 @@
-"""What a script does with nodules in Slicer, apart from detecting them: review, comparison, report."""
+"""What a script does with nodules in Slicer, apart from detecting them: review and comparison, here, and reports."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from LungNoduleAILib.logic_reporting import ReportingLogic
 from LungNoduleAILib.node_roles import RECORD_ROLE, TABLE_ROLE
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
@@ -14,7 +13,7 @@ from SegmentationAILib.errors import InputError
 Node = Any  # a vtkMRMLNode; this file does not import slicer
 
 
-class NoduleLogic:
+class NoduleLogic(ReportingLogic):
     """Findings are the segmentation node that ``detect`` returns; a nodule is named by its number.
 
     Each method raises InputError, one sentence on what is wrong and what to do, and then leaves the scene as it was.
@@ -24,14 +23,6 @@ class NoduleLogic:
         self, volumeNode: Node, device: str = "auto", progress: Progress | None = None, **options: float
     ) -> Node:
         """The module's logic detects."""
-        raise NotImplementedError
-
-    def requireDependencies(self) -> None:
-        """Refuse to work where a package is missing."""
-        raise NotImplementedError
-
-    def folderOf(self, volumeNode: Node) -> str:
-        """The folder of a volume's DICOM images; "" where it is not known."""
         raise NotImplementedError
 
     def recordOf(self, findings: Node) -> Node | None:
@@ -67,16 +58,6 @@ class NoduleLogic:
     def overview(self, findings: Node) -> list:
         """A row (``LungNoduleAILib.overview.Row``) for each nodule: place, kind, growth, Lung-RADS, Brock, verdict."""
         return self._workflow.rows(findings)
-
-    def warnings(self, findings: Node) -> list[str]:
-        """Sentences on what in the CT makes its nodules less sure: thick slices, contrast, what is cut off.
-
-        Example::
-
-            print("\\n".join(logic.warnings(findings)))
-        """
-        volumeNode = self._workflow.ct_of(findings)
-        return self._workflow.warnings(findings, self._workflow.exam_of(volumeNode, self.folderOf(volumeNode)))
 
     def accept(self, findings: Node, noduleId: int) -> None:
         """Keep a nodule, with the time of the decision.
@@ -215,13 +196,20 @@ class NoduleLogic:
         return list(self._workflow.compare(*found, days, exams, progress.part(0.7, 1.0)).sentences)
 
     def daysBetween(self, current: Node, prior: Node) -> float | None:
-        """Days between two volumes by their DICOM dates; None where these do not tell."""
+        """Days between two volumes by the dates that Slicer keeps with them; None where these do not tell."""
+        from LungNoduleAILib.followup.exam import interval
+        from LungNoduleAILib.scene_exam import exam_of
+
         try:
-            return self._workflow.interval(
-                *(self._workflow.exam_of(one, self.folderOf(one)) for one in (current, prior)), None
-            )
+            return interval(exam_of(current), exam_of(prior), None)
         except InputError:
             return None
+
+    def suggestedPrior(self, current: Node) -> Node | None:
+        """Another CT of the scene that may be the prior one, by patient, date and voxels; None where there is none."""
+        from LungNoduleAILib.scene_exam import suggested_prior
+
+        return suggested_prior(current)
 
     def followUp(self, findings: Node) -> Any:
         """The comparison with the prior CT (``followup.comparison.FollowUp``) by all later edits; None without one."""
@@ -239,10 +227,6 @@ class NoduleLogic:
         """What the reader said of the whole CT by ``setPatient``."""
         return self._workflow.exam_inputs(findings)
 
-    def volumeOf(self, findings: Node) -> Node:
-        """The volume node of the CT that findings were made in."""
-        return self._workflow.ct_of(findings)
-
     def findingsIn(self, volumeNode: Node) -> Node | None:
         """The latest findings in a CT; None where there are none."""
         return self._workflow.findings_in(volumeNode)
@@ -250,71 +234,6 @@ class NoduleLogic:
     def priorOf(self, findings: Node) -> Node | None:
         """The findings that these were compared with; None without a comparison."""
         return self._workflow.prior_of(findings)
-
-    def explain(
-        self, findings: Node, noduleId: int, device: str = "auto", progress: Progress | None = None
-    ) -> tuple[Node, Any]:
-        """What in the CT speaks for a nodule, as a volume node, and similar nodules of the training set.
-
-        Example::
-
-            volumeNode, explanation = logic.explain(findings, 1)
-            slicer.util.setSliceViewerLayers(foreground=volumeNode, foregroundOpacity=0.5)
-            for nodule in explanation.similar:
-                print(nodule.name, nodule.readers)
-        """
-        return self._workflow.explain(findings, noduleId, device, progress)
-
-    def report(
-        self,
-        findings: Node,
-        folder: str | Path,
-        formats: Collection[str] = ("csv", "json", "html", "pdf"),
-        dicomFolder: str | Path | None = None,
-        explain: bool = False,
-        device: str = "auto",
-        progress: Progress | None = None,
-    ) -> list[Path]:
-        """Write reports of the nodules that were not rejected into a folder; the files.
-
-        Example::
-
-            logic.report(findings, "report", formats=("html", "pdf", "sr", "seg"), explain=True)
-
-        :param formats: of csv, json, html, pdf, seg (DICOM segmentation), sr (DICOM structured report).
-        :param dicomFolder: of the CT, to which seg and sr refer; found by Slicer's database, if not given, and
-            written beside them where the CT did not come from DICOM.
-        :param explain: show what speaks for each nodule, which takes a while.
-        :raises Cancelled: the user cancelled.
-        """
-        volumeNode = self._workflow.ct_of(findings)
-        source = dicomFolder or self.folderOf(volumeNode)
-        return self._workflow.report(
-            findings,
-            Path(folder),
-            formats,
-            source=Path(source) if source else None,
-            explain_on=device if explain else None,
-            header=self._workflow.exam_of(volumeNode, source),
-            progress=progress,
-        )
-
-    def exportCsv(self, findings: Node, path: str | Path) -> Path:
-        """Write all nodules, rejected ones too, as a CSV file.
-
-        Example::
-
-            logic.exportCsv(findings, "nodules.csv")
-        """
-        return self._workflow.export_csv(findings, Path(path))
-
-    @cached_property
-    def _workflow(self) -> Any:
-        """What does the work; it needs packages that may be missing, which is asked again until they are there."""
-        self.requireDependencies()
-        from LungNoduleAILib import workflow
-
-        return workflow
 
     def _decide(self, findings: Node, noduleId: int, verdict: str) -> None:
         from LungNoduleAILib.review import Verdict

@@ -8,3 +8,5 @@ TABLE_ROLE = "ThoraxAI.Table"
 RECORD_ROLE = "ThoraxAI.Record"
 # To the findings in a prior CT.
 PRIOR_ROLE = "ThoraxAI.Prior"
+# To the volumes of what speaks for each nodule.
+INFLUENCE_ROLE = "ThoraxAI.Influence"

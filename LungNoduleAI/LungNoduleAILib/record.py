@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import typing
 import zlib
-from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from LungNoduleAILib.followup.registration import LungRegistration
 from LungNoduleAILib.guidelines.findings import Finding
 from LungNoduleAILib.nodule import NoduleMask
+from LungNoduleAILib.packed_arrays import packed, unpacked
 from LungNoduleAILib.reading import Entry, Reading
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.plain_data import Reader, Writer
@@ -25,7 +24,6 @@ FORMAT = 1
 # An occupancy is kept to 1/255, a displacement to 0.01 mm.
 _OCCUPANCY_STEPS = 255
 _DISPLACEMENT_STEP_MM = 0.01
-_LARGEST_LEVEL = 6
 
 
 def to_text(reading: Reading, grid: Grid) -> str:
@@ -74,7 +72,7 @@ class _Writer(Writer):
             others = {f.name: self.plain(getattr(value, f.name)) for f in fields(value) if f.name != "displacement"}
             limit = np.iinfo(np.int16).max
             steps = np.clip(np.round(value.displacement / _DISPLACEMENT_STEP_MM), -limit, limit).astype("<i2")
-            return {**others, "displacement": _packed(steps)}
+            return {**others, "displacement": packed(steps)}
         return super().plain(value)
 
     def array(self, value: NDArray) -> Any:
@@ -90,7 +88,7 @@ class _Writer(Writer):
 
     def _mask(self, value: NoduleMask) -> Any:
         steps = np.round(np.clip(value.occupancy, 0, 1) * _OCCUPANCY_STEPS).astype(np.uint8)
-        return {"occupancy": _packed(steps), "grid": self.plain(value.grid)}
+        return {"occupancy": packed(steps), "grid": self.plain(value.grid)}
 
 
 class _Reader(Reader):
@@ -107,7 +105,7 @@ class _Reader(Reader):
                 self._made[held] = self._pooled(kind, self._pool[held])
             return self._made[held]
         if kind is LungRegistration:
-            steps = _unpacked(held["displacement"], "<i2")
+            steps = unpacked(held["displacement"], "<i2")
             return self.dataclass(kind, held, displacement=steps.astype(np.float32) * _DISPLACEMENT_STEP_MM)
         return super().of(kind, held)
 
@@ -116,18 +114,8 @@ class _Reader(Reader):
 
     def _pooled(self, kind: Any, held: Any) -> Any:
         if kind is NoduleMask:
-            steps = _unpacked(held["occupancy"], np.uint8)
+            steps = unpacked(held["occupancy"], np.uint8)
             return NoduleMask(steps.astype(np.float32) / _OCCUPANCY_STEPS, self.of(Grid, held["grid"]))
         hints = typing.get_type_hints(Finding)
         corrections = {name: self.of(hints[name], value) for name, value in held["corrections"].items()}
         return self.dataclass(kind, held, corrections=corrections)
-
-
-def _packed(array: NDArray) -> dict[str, Any]:
-    data = zlib.compress(np.ascontiguousarray(array).tobytes(), _LARGEST_LEVEL)
-    return {"shape": array.shape, "data": base64.b64encode(data).decode("ascii")}
-
-
-def _unpacked(held: Mapping[str, Any], kind: Any) -> NDArray:
-    data = zlib.decompress(base64.b64decode(held["data"]))
-    return np.frombuffer(data, dtype=kind).reshape(held["shape"])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from LungNoduleAILib.blurred_ellipsoids import CtPatch
 from LungNoduleAILib.detachment import without_vessels
 from LungNoduleAILib.lung_surface import depth_in_lung, side_of
 from LungNoduleAILib.nodule import NoduleMask
@@ -39,6 +40,8 @@ _TISSUE_HU, _DENSEST_PERCENTILE, _CORE_CONTRAST_HU = 30.0, 97, 400.0
 _REACH_MM = 1.0
 # Noise is smoothed by a Gaussian, which leaves the integral of the attenuation as it is.
 _SMOOTHING_MM = 0.6
+# Room for blur around the voxels that are fitted.
+_PATCH_ROOM_MM = 3.0
 # Blur of the reconstruction in the plane, between soft and sharp kernels.
 _KERNEL_MM = 0.45
 # How much of a small nodule's half contour blur takes, against a flat edge's: by digital spheres of 6 mm.
@@ -106,7 +109,7 @@ def refine(volume: Volume, mask: NoduleMask, lungs: LabelMap | None = None) -> N
     allowed = around.inside & (_distance(rough, around.grid) <= _REACH_MM)
     lung_hu = _lung_level(around, rough)
     core_hu = float(min(np.percentile(smooth[_inner(rough, around.grid)], _CORE_PERCENTILE), _DENSEST_HU))
-    glass = _core_in_glass(around, smooth, rough, allowed, lung_hu)
+    glass = _core_in_glass(volume, around, smooth, rough, allowed, lung_hu)
     if glass is not None:
         # Without what the core adds, the whole is of one density.
         smooth = smooth - glass.excess_hu
@@ -203,6 +206,7 @@ def _level(
 
 
 def _core_in_glass(
+    volume: Volume,
     around: Surroundings,
     smooth: NDArray[np.float32],
     rough: NDArray[np.bool_],
@@ -227,10 +231,23 @@ def _core_in_glass(
         # The blurred edge of what was cut off is no ground glass.
         fitted &= _distance(other, around.grid) > 2 * _REACH_MM
     along, _, _ = _blur_mm(around)
-    spacing = float(around.grid.spacing[0])
+    patch = _patch(volume, around, fitted, lung_hu)
+    tissue = max(_TISSUE_HU, float(np.percentile(around.hu[core], _CORE_PERCENTILE)))
     return two_levels(
-        contrast, core, threshold, whole, _HAZE_HU, fitted, (along, _SMOOTHING_MM), spacing, _TISSUE_HU - lung_hu
+        contrast, core, threshold, whole, _HAZE_HU, fitted, (along, _SMOOTHING_MM), around.grid, patch, tissue
     )
+
+
+def _patch(volume: Volume, around: Surroundings, held: NDArray[np.bool_], lung_hu: float) -> CtPatch:
+    """The CT's own voxels around what is held, with room for its blur."""
+    canonical = volume.grid.canonical()
+    index = canonical.ijk(around.grid.ras(np.argwhere(held)[:, ::-1]))[:, ::-1]
+    room = _PATCH_ROOM_MM / np.asarray(canonical.spacing)[::-1]
+    low = np.maximum(np.floor(index.min(axis=0) - room).astype(int), 0)
+    high = np.minimum(np.ceil(index.max(axis=0) + room).astype(int) + 1, canonical.shape)
+    grid = canonical.crop(low, tuple(int(n) for n in high - low))
+    hu = resample(volume.array, volume.grid, grid, mode="nearest").astype(np.float32)
+    return CtPatch(grid, hu - np.float32(lung_hu), lung_hu)
 
 
 def _blur_mm(around: Surroundings) -> tuple[float, float, float]:

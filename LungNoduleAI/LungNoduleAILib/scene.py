@@ -11,7 +11,6 @@ import slicer
 import vtk
 
 from LungNoduleAILib.analysis_result import Findings
-from LungNoduleAILib.followup.exam import Exam, date_of
 from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TABLE_ROLE
 from LungNoduleAILib.nodule import Nodule
@@ -173,19 +172,6 @@ def findings_in(volume_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSe
         and one.GetNodeReference(one.GetReferenceImageGeometryReferenceRole()) is volume_node
     ]
     return found[-1] if found else None
-
-
-def exam_of(volume_node: slicer.vtkMRMLScalarVolumeNode) -> Exam:
-    """Whose CT it is and of which day, as Slicer keeps it with patient and study in the subject hierarchy."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    item = hierarchy.GetItemByDataNode(volume_node)
-    if not item:
-        return Exam()
-    told = {}
-    for level, name in (("Patient", "DICOM.PatientID"), ("Study", "DICOM.StudyDate")):
-        owner = hierarchy.GetItemAncestorAtLevel(item, level)
-        told[level] = hierarchy.GetItemAttribute(owner, name) if owner else ""
-    return Exam(told["Patient"].strip(), date_of(told["Study"]))
 
 
 def ct_and_lungs(segmentation: slicer.vtkMRMLSegmentationNode) -> tuple[Volume, LabelMap]:

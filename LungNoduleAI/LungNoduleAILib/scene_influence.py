@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import slicer
 
+from LungNoduleAILib.explanation.result import Explanation
+from LungNoduleAILib.explanation.text import from_text, to_text
+from LungNoduleAILib.node_roles import INFLUENCE_ROLE
 from SegmentationAILib.volume import Volume
 
-if TYPE_CHECKING:
-    from LungNoduleAILib.explanation.result import Explanation
-    from LungNoduleAILib.nodule import Nodule
-
+# Of the volume node: whose it is, and the nodules that resemble that one.
+_OF_NODULE = "ThoraxAI.Nodule"
+_SIMILAR = "ThoraxAI.Similar"
 # Against and for a nodule; what says nothing is clear, so that the CT is seen.
 _INFLUENCE_COLOURS = "ThoraxAI.Influence"
 _AGAINST_RGB, _FOR_RGB = (0.23, 0.30, 0.75), (0.90, 0.25, 0.10)
@@ -20,15 +20,27 @@ _OVERLAY_OPACITY = 0.5
 
 
 def add_influence(
-    explanation: Explanation, nodule: Nodule, volume_node: slicer.vtkMRMLScalarVolumeNode
+    explanation: Explanation, name: str, uid: str, segmentation: slicer.vtkMRMLSegmentationNode
 ) -> slicer.vtkMRMLScalarVolumeNode:
-    """A volume of what speaks for a nodule (above 0) and against it, to lay over the CT."""
+    """A volume of what speaks for a nodule (above 0) and against it, to lay over the CT; saved with the findings.
+
+    Args:
+        name: of the nodule.
+        uid: its tracking identifier; an explanation that it had before is replaced.
+        segmentation: the findings that it belongs to.
+    """
     # Its imports need packages that Slicer lacks, and the panel opens without them.
     from SegmentationAILib.scene import add_volume, place_beside, scene_batch  # noqa: PLC0415
 
+    volume_node = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
     with scene_batch():
-        influence = Volume(explanation.influence, explanation.grid, f"{nodule.name} influence")
-        node = add_volume(influence)
+        held = influence_of(segmentation, uid)
+        if held is not None:
+            slicer.mrmlScene.RemoveNode(held)
+        node = add_volume(Volume(explanation.influence, explanation.grid, f"{name} influence"))
+        node.SetAttribute(_OF_NODULE, uid)
+        node.SetAttribute(_SIMILAR, to_text(explanation.similar))
+        segmentation.AddNodeReferenceID(INFLUENCE_ROLE, node.GetID())
         place_beside(node, volume_node)
         most = float(np.abs(explanation.influence).max()) or 1.0
         display = node.GetDisplayNode()
@@ -39,11 +51,43 @@ def add_influence(
     return node
 
 
+def influence_of(segmentation: slicer.vtkMRMLSegmentationNode, uid: str) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume of what speaks for a nodule; None where it was not explained, or its volume left the scene."""
+    count = segmentation.GetNumberOfNodeReferences(INFLUENCE_ROLE)
+    nodes = (segmentation.GetNthNodeReference(INFLUENCE_ROLE, n) for n in range(count))
+    return next((node for node in nodes if node is not None and node.GetAttribute(_OF_NODULE) == uid), None)
+
+
+def explanation_in(node: slicer.vtkMRMLScalarVolumeNode) -> Explanation:
+    """The explanation that a volume of ``add_influence`` holds.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    from SegmentationAILib.scene import volume_from_node  # noqa: PLC0415
+
+    volume = volume_from_node(node)
+    return Explanation(volume.array, volume.grid, from_text(node.GetAttribute(_SIMILAR) or ""))
+
+
+def is_influence(node: slicer.vtkMRMLNode) -> bool:
+    """Whether a volume shows what speaks for a nodule, and is no CT."""
+    return node.GetAttribute(_OF_NODULE) is not None
+
+
 def lay_over(volume_node: slicer.vtkMRMLScalarVolumeNode) -> None:
     """Show a volume half transparent over what all slice views show."""
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         composite.SetForegroundVolumeID(volume_node.GetID())
         composite.SetForegroundOpacity(_OVERLAY_OPACITY)
+
+
+def take_off() -> None:
+    """Show what speaks for a nodule no more; another overlay stays."""
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        shown = slicer.mrmlScene.GetNodeByID(composite.GetForegroundVolumeID() or "")
+        if shown is not None and is_influence(shown):
+            composite.SetForegroundVolumeID(None)
 
 
 def _influence_colours() -> slicer.vtkMRMLColorTableNode:

@@ -7,15 +7,10 @@ from typing import Any
 
 import slicer
 
-from LungNoduleAILib.node_roles import MARKUPS_ROLE
 from LungNoduleAILib.nodule import nodule_name
-from LungNoduleAILib.scene_influence import lay_over
+from LungNoduleAILib.scene_highlight import centre_of, focus, highlight
+from LungNoduleAILib.scene_influence import lay_over, take_off
 from LungNoduleAILib.scene_side_by_side import SideBySide
-
-
-def jump(ras: tuple[float, float, float]) -> None:
-    """Centre all slice views on a point, mm."""
-    slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *ras, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
 
 
 def open_segment_editor(findings: slicer.vtkMRMLSegmentationNode, segment_id: str) -> None:
@@ -113,30 +108,27 @@ class Views:
     """What the panel asks of the views.
 
     Args:
-        jump_to: centres all slice views on a nodule of findings.
         later: calls a function once the event at hand was handled.
     """
 
-    def __init__(self, jump_to: Callable[[Any, int], None], later: Callable[[Callable[[], None]], None]) -> None:
-        self._jump_to, self._later = jump_to, later
+    def __init__(self, later: Callable[[Callable[[], None]], None]) -> None:
+        self._later = later
         self._picker: PointPicker | None = None
         self._pair: SideBySide | None = None
         self.edit = lambda findings, nodule_id: open_segment_editor(findings, nodule_name(nodule_id))
-        self.lay_over = lay_over
+        self.lay_over, self.take_off, self.highlight = lay_over, take_off, highlight
 
     def jump_to(self, findings: slicer.vtkMRMLSegmentationNode, nodule_id: int) -> None:
-        """Go to a nodule."""
-        if self._pair is None:
-            self._jump_to(findings, nodule_id)
-            return
-        markups = findings.GetNodeReference(MARKUPS_ROLE)
-        index = markups.GetControlPointIndexByLabel(nodule_name(nodule_id))
-        self._pair.jump(tuple(markups.GetNthControlPointPositionWorld(index)))
+        """Go to a nodule, which then stands out."""
+        highlight(findings, nodule_id)
+        centre = centre_of(findings, nodule_id)
+        if centre is not None:
+            self.jump(centre)
 
     def jump(self, ras: tuple[float, float, float]) -> None:
         """Go to a place in the current CT, mm."""
         if self._pair is None:
-            jump(ras)
+            focus(ras)
         else:
             self._pair.jump(ras)
 

@@ -13,6 +13,7 @@ from LungNoduleAILib.followup.comparison import FollowUp, compare
 from LungNoduleAILib.followup.exam import Exam, interval, read_exam
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.nodule import Nodule
+from LungNoduleAILib.prior_categories import categories_of, with_prior_categories
 from LungNoduleAILib.reading import Reading, reading_of
 from LungNoduleAILib.report.content import ReportContent
 from LungNoduleAILib.report.dicom_prior import read_prior, tracked
@@ -142,7 +143,8 @@ def study_of(scan: Scan, task: Task, prior: PriorScan | None = None, progress: P
     if prior.report is not None:
         kept = tracked(follow_up, prior.report)
         uids = {pair.prior.id: kept[pair.current.id] for pair in follow_up.pairs if pair.current.id in kept}
-    reading = _with_prior_categories(study.reading, follow_up, prior.report)
+    categories = categories_of(nodules) if prior.report is None else _reported_categories(prior.report)
+    reading = with_prior_categories(study.reading, follow_up, categories)
     return replace(study, reading=reading, follow_up=follow_up, prior=prior.scan.volume, prior_uids=uids)
 
 
@@ -191,13 +193,5 @@ def _prior_nodules(
     return lungs, prior.report.comparable, prior.report.uids
 
 
-def _with_prior_categories(reading: Reading, follow_up: FollowUp, report: PriorReport | None) -> Reading:
-    """Lung-RADS asks for a nodule's category on the prior CT."""
-    if report is None:
-        return reading
-    categories = {one.id: one.category for one in report.nodules if one.category}
-    now = datetime.now(timezone.utc).astimezone()
-    for pair in follow_up.pairs:
-        if pair.prior.id in categories:
-            reading = reading.corrected(pair.current.id, "prior_category", categories[pair.prior.id], now)
-    return reading
+def _reported_categories(report: PriorReport) -> dict[int, str]:
+    return {one.id: one.category for one in report.nodules if one.category}

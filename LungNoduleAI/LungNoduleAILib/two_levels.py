@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from LungNoduleAILib.blurred_ellipsoids import fit_ellipsoids
+from LungNoduleAILib.blurred_ellipsoids import CtPatch, Ellipsoid, Fit, Slices, fit_ellipsoids
+from SegmentationAILib.preprocess import resample
+from SegmentationAILib.volume import Grid
 
 Blur = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -30,8 +32,9 @@ _LEAST_RIM_HU, _MOST_RIM_SHARE = 100.0, 0.6
 _LEAST_WIDTH_MM = 0.6
 # Up to this size blur hides the shapes of the parts, and they are taken for ellipsoids.
 _SMALL_MM = 13.0
-# What one density leaves over is to be more than two densities leave by this factor.
-_LEAST_GAIN = 1.25
+# What one density leaves over is to be more than two densities leave by this factor: where shapes are what the contours
+# show, and where ellipsoids have the last word.
+_LEAST_GAIN, _LEAST_GAIN_SMALL = 1.25, 1.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +62,9 @@ def two_levels(
     whole_threshold: float,
     fitted: NDArray[np.bool_],
     blur_mm: tuple[float, float],
-    spacing_mm: float,
-    tissue: float,
+    grid: Grid,
+    patch: CtPatch,
+    tissue_hu: float,
 ) -> TwoLevels | None:
     """Fit core and ground glass; None where one density says as much.
 
@@ -73,9 +77,11 @@ def two_levels(
         whole: contour of all that is denser than lung, roughly.
         fitted: the voxels to be explained.
         blur_mm: standard deviations along k, and in the plane without the kernel's.
-        spacing_mm: of the voxels.
-        tissue: soft tissue's attenuation above the lung's.
+        grid: of these arrays, isotropic.
+        patch: the CT's own voxels there.
+        tissue_hu: soft tissue's attenuation.
     """
+    spacing_mm = float(grid.spacing[0])
     if np.count_nonzero(fitted) < _LEAST_VOXELS:
         return None
     around, size = _box(fitted, spacing_mm), contrast.shape
@@ -94,19 +100,47 @@ def two_levels(
     residual, (at_core, at_whole), (added, rim), blurred = best
     width = _mean_width(cores, wholes, at_core, at_whole, spacing_mm)
     gain = best_one / max(residual, 1e-9)
-    if rim < _LEAST_RIM_HU or rim > _MOST_RIM_SHARE * (rim + added) or width < _LEAST_WIDTH_MM or gain < _LEAST_GAIN:
+    if (
+        rim < _LEAST_RIM_HU
+        or rim > _MOST_RIM_SHARE * (rim + added)
+        or width < _LEAST_WIDTH_MM
+        or gain < _LEAST_GAIN_SMALL
+    ):
         return None
     shapes = _between(cores, at_core), _between(wholes, at_whole)
     if np.cbrt(6 / np.pi * shapes[1].sum()) * spacing_mm < _SMALL_MM:
-        fit = fit_ellipsoids(contrast, *shapes, fitted, blur_mm, spacing_mm, float(np.sqrt(residual)), tissue)
-        if not _LEAST_RIM_HU <= fit.rim_hu <= _MOST_RIM_SHARE * fit.core_hu or fit.width_mm < _LEAST_WIDTH_MM:
-            return None
-        found = TwoLevels(fit.rim_hu, fit.excess_hu, fit.whole, gain)
-    else:
+        held = grid.crop([side.start for side in around], contrast.shape)
+        found = _as_ellipsoids(patch, held, shapes, fitted, blur_mm[1], tissue_hu, gain)
+    elif gain >= _LEAST_GAIN:
         found = TwoLevels(rim, (added * blurred(shapes[0])).astype(np.float32), shapes[1] >= 0.5, gain)
+    else:
+        found = None
+    if found is None:
+        return None
     excess, inside = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=bool)
     excess[around], inside[around] = found.excess_hu, found.whole
     return replace(found, excess_hu=excess, whole=inside)
+
+
+def _as_ellipsoids(
+    patch: CtPatch,
+    grid: Grid,
+    shapes: tuple[NDArray[np.float32], NDArray[np.float32]],
+    fitted: NDArray[np.bool_],
+    smoothing_mm: float,
+    tissue_hu: float,
+    gain: float,
+) -> TwoLevels | None:
+    """Core and whole as ellipsoids, where that leaves ground glass between them; shapes and voxels are on the grid."""
+    points = patch.points_mm(grid)
+    core, whole = (Ellipsoid.of_mask(shape, points, grid.voxel_volume) for shape in shapes)
+    explained = resample(fitted.astype(np.uint8), grid, patch.grid, mode="nearest") > 0
+    fit = fit_ellipsoids(patch, explained, core, whole, tissue_hu)
+    if not _LEAST_RIM_HU <= fit.rim_hu <= _MOST_RIM_SHARE * fit.core_hu or fit.width_mm < _LEAST_WIDTH_MM:
+        return None
+    seen = Slices(grid.shape, np.asarray(grid.spacing), float(patch.spacing_mm[0]), points[0, 0, 0], True, smoothing_mm)
+    excess = (fit.core_hu - fit.rim_hu) * seen.image(fit.core, seen.kernel(*fit.kernel))
+    return TwoLevels(fit.rim_hu, excess.astype(np.float32), fit.whole.holds(points), gain)
 
 
 def _box(fitted: NDArray[np.bool_], spacing_mm: float) -> tuple[slice, ...]:

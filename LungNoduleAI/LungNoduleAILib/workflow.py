@@ -1,8 +1,8 @@
-"""What a user does with findings that lie in the scene, step by step."""
+"""What a reader does with findings that lie in the scene, step by step: review and follow-up."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,10 +10,7 @@ from typing import Any
 
 from LungNoduleAILib import scene
 from LungNoduleAILib.assessment import Assessment
-from LungNoduleAILib.ct_quality import warnings_of
-from LungNoduleAILib.examination import assessments_of, examine, explanations_of
-from LungNoduleAILib.explanation.explain import explain as explain_nodule
-from LungNoduleAILib.explanation.result import Explanation
+from LungNoduleAILib.examination import assessments_of
 from LungNoduleAILib.followup.comparison import FollowUp, compare_registered
 from LungNoduleAILib.followup.comparison import compare as compare_cts
 from LungNoduleAILib.followup.exam import Exam, interval, read_exam
@@ -22,12 +19,10 @@ from LungNoduleAILib.followup.table import rows as table_rows
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.outlined import nodule_at, nodule_from_outline
 from LungNoduleAILib.overview import Row, rows_of
+from LungNoduleAILib.prior_categories import categories_of, with_prior_categories
 from LungNoduleAILib.reading import PriorLink, Reading
-from LungNoduleAILib.report.content import ReportContent
-from LungNoduleAILib.report.export import write_report
-from LungNoduleAILib.report.reported_table import write_report_csv
 from LungNoduleAILib.review import Verdict
-from LungNoduleAILib.scene_influence import add_influence
+from LungNoduleAILib.scene_exam import exam_of as scene_exam_of
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.scene import volume_from_node
@@ -54,8 +49,8 @@ def exam_inputs(findings: Node) -> Mapping[str, bool]:
 
 
 def corrections(findings: Node, nodule_id: int) -> Mapping[str, object]:
-    """What the reader said of a nodule."""
-    return scene.reading_from_scene(findings)[nodule_id].corrections
+    """What the reader said of a nodule, and its category on the prior CT where that is known."""
+    return informed(findings)[0][nodule_id].corrections
 
 
 def can_undo(findings: Node) -> bool:
@@ -65,18 +60,7 @@ def can_undo(findings: Node) -> bool:
 
 def rows(findings: Node) -> list[Row]:
     """A row for each nodule of the panel's table."""
-    reading = scene.reading_from_scene(findings)
-    return rows_of(reading, follow_up_of(findings, reading))
-
-
-def warnings(findings: Node, header: Exam | None = None) -> list[str]:
-    """Sentences on what in the CT makes its nodules less sure.
-
-    Raises:
-        InputError: the CT or the lungs are gone.
-    """
-    volume, lungs = scene.ct_and_lungs(findings)
-    return warnings_of(volume, lungs, scene.reading_from_scene(findings).kept, header)
+    return rows_of(*informed(findings))
 
 
 def decide(findings: Node, nodule_id: int, verdict: Verdict) -> None:
@@ -206,7 +190,7 @@ def exam_of(volume_node: Node, folder: str | Path | None = None) -> Exam:
     """Whose CT a volume node is and of which day, by its DICOM files where their folder is known, else by the scene."""
     if folder:
         return read_exam(folder, volume_from_node(volume_node))
-    return scene.exam_of(volume_node)
+    return scene_exam_of(volume_node)
 
 
 def follow_up_of(findings: Node, reading: Reading | None = None) -> FollowUp | None:
@@ -224,99 +208,31 @@ def follow_up_of(findings: Node, reading: Reading | None = None) -> FollowUp | N
     return compare_registered(volumes[0], reading.kept, volumes[1], earlier.kept, link.registration, link.days)
 
 
+def informed(findings: Node) -> tuple[Reading, FollowUp | None]:
+    """The reading with what the prior CT tells of its nodules, and the comparison; None without one.
+
+    Raises:
+        InputError: a record is damaged.
+    """
+    reading = scene.reading_from_scene(findings)
+    follow_up = follow_up_of(findings, reading)
+    if follow_up is None:
+        return reading, None
+    prior = scene.prior_of(findings)
+    earlier = scene.reading_from_scene(prior)
+    before = categories_of(earlier.kept, follow_up_of(prior, earlier), earlier.corrections)
+    return with_prior_categories(reading, follow_up, before), follow_up
+
+
 def assessment(findings: Node, nodule_id: int) -> Assessment:
     """What guidelines and risk models say of a nodule.
 
     Raises:
         InputError: there is no such nodule.
     """
-    reading = scene.reading_from_scene(findings)
+    reading, follow_up = informed(findings)
     reading[nodule_id]
-    return assessments_of(reading, follow_up_of(findings, reading), only=nodule_id)[nodule_id]
-
-
-def explain(
-    findings: Node, nodule_id: int, device: str = "auto", progress: Progress | None = None
-) -> tuple[Node, Explanation]:
-    """What in the CT speaks for a nodule, as a volume node, and the most similar nodules of the training set.
-
-    Raises:
-        InputError: there is no such nodule.
-        Cancelled: the user cancelled.
-    """
-    nodule = scene.reading_from_scene(findings)[nodule_id].nodule
-    volume, lungs = scene.ct_and_lungs(findings)
-    found = explain_nodule(volume, lungs, nodule, device=device, progress=progress or Progress())
-    return add_influence(found, nodule, scene.ct_of(findings)), found
-
-
-def content(
-    findings: Node,
-    *,
-    explain_on: str | None = None,
-    header: Exam | None = None,
-    progress: Progress | None = None,
-) -> ReportContent:
-    """All that a report tells of the findings.
-
-    Args:
-        explain_on: device to explain the nodules on that were not rejected; without it, nothing is explained.
-        header: what the CT's DICOM header says.
-
-    Raises:
-        InputError: the CT or the lungs are gone.
-        Cancelled: the user cancelled.
-    """
-    reading = scene.reading_from_scene(findings)
-    volume, lungs = scene.ct_and_lungs(findings)
-    explanations = explanations_of(volume, lungs, reading.kept, explain_on, progress) if explain_on else {}
-    follow_up = follow_up_of(findings, reading)
-    prior = scene.prior_of(findings) if follow_up else None
-    return examine(
-        volume,
-        lungs,
-        reading,
-        follow_up=follow_up,
-        prior=volume_from_node(scene.ct_of(prior)) if prior else None,
-        prior_uids=scene.reading_from_scene(prior).uids if prior else None,
-        explanations=explanations,
-        header=header,
-    )
-
-
-def report(
-    findings: Node,
-    folder: Path,
-    formats: Collection[str],
-    *,
-    source: Path | None = None,
-    explain_on: str | None = None,
-    header: Exam | None = None,
-    progress: Progress | None = None,
-) -> list[Path]:
-    """Write reports of the findings into a folder.
-
-    Args:
-        formats: of ``report.export.FORMATS``.
-        source: folder of the CT's DICOM files, which SEG and SR refer to; written beside them if not given.
-        explain_on, header: as for ``content``.
-
-    Raises:
-        InputError: a format is not known, or the folder cannot be written to.
-        Cancelled: the user cancelled.
-    """
-    progress = progress or Progress()
-    told = content(findings, explain_on=explain_on, header=header, progress=progress.part(0.0, 0.6))
-    return write_report(told, folder, formats, source=source, progress=progress.part(0.6, 1.0))
-
-
-def export_csv(findings: Node, path: Path) -> Path:
-    """Write all nodules, rejected ones too, with what was said and decided of each.
-
-    Raises:
-        InputError: the CT or the lungs are gone, or the folder cannot be written to.
-    """
-    return write_report_csv(content(findings), path)
+    return assessments_of(reading, follow_up, only=nodule_id)[nodule_id]
 
 
 def _change(findings: Node, change: Any) -> None:

@@ -69,6 +69,28 @@ def dicom_folder(volume_node: slicer.vtkMRMLScalarVolumeNode) -> str:
     return str(Path(path).parent) if path else ""
 
 
+def dicom_database_missing() -> str:
+    """Why the application's DICOM database cannot take anything; "" where it can."""
+    database = getattr(slicer, "dicomDatabase", None)
+    if database is None or not database.isOpen:
+        return _("Slicer's DICOM database is not open; open the DICOM module once, which opens it.")
+    return ""
+
+
+def add_to_dicom_database(folder: str) -> None:
+    """Copy the DICOM files of a folder, and of those in it, into the application's DICOM database.
+
+    :raises InputError: no database is open, or it does not take the files.
+    """
+    reason = dicom_database_missing()
+    if reason:
+        raise InputError(reason)
+    from DICOMLib import DICOMUtils  # comes with Slicer's DICOM module
+
+    if not DICOMUtils.importDicom(folder, slicer.dicomDatabase, copyFiles=True):
+        raise InputError(_("Slicer's DICOM database did not take the files; see its log, or export to a folder."))
+
+
 def system_report() -> system_check.SystemReport:
     """What works on this computer and what does not."""
     return system_check.report(f"3D Slicer {slicer.app.applicationVersion}")

@@ -9,7 +9,7 @@ import pytest
 import slicer
 from nodule_scene import FOUND, MISSED, ball, chest_with_findings, in_scene, with_prior
 
-from LungNoduleAILib import scene, workflow
+from LungNoduleAILib import scene, workflow, workflow_report
 from LungNoduleAILib.guidelines.findings import Kind
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.review import Verdict
@@ -151,7 +151,7 @@ def test_a_correction_that_contradicts_a_measurement_changes_nothing(findings):
 
 def test_rejected_nodules_leave_the_report_and_the_count(findings):
     workflow.decide(findings, 2, Verdict.REJECTED)
-    content = workflow.content(findings)
+    content = workflow_report.content(findings)
     assert [one.nodule.id for one in content.nodules] == [1, 2]
     assert [one.nodule.id for one in content.kept] == [1]
     assert content.nodules[0].assessment.finding.nodule_count == 1
@@ -160,8 +160,8 @@ def test_rejected_nodules_leave_the_report_and_the_count(findings):
 
 
 def test_tracking_identifiers_stay_the_same_from_report_to_report(findings):
-    first = [one.uid for one in workflow.content(findings).nodules]
-    assert first == [one.uid for one in workflow.content(findings).nodules]
+    first = [one.uid for one in workflow_report.content(findings).nodules]
+    assert first == [one.uid for one in workflow_report.content(findings).nodules]
     assert len(set(first)) == 2
 
 
@@ -186,7 +186,7 @@ def test_everything_comes_back_with_a_saved_scene(findings, mrml_session, tmp_pa
     assert [one.measurements for one in after.nodules] == [one.measurements for one in before.nodules]
     assert workflow.undo(back) == "nodule 3 added"
     assert segments(back) == ["nodule 1", "nodule 2"]
-    assert len(workflow.content(back).nodules) == 2
+    assert len(workflow_report.content(back).nodules) == 2
 
 
 def test_a_ct_that_was_moved_or_left_the_scene_is_told(findings):
@@ -196,10 +196,10 @@ def test_a_ct_that_was_moved_or_left_the_scene_is_told(findings):
     slicer.util.updateTransformMatrixFromArray(transform, matrix)
     scene.ct_of(findings).SetAndObserveTransformNodeID(transform.GetID())
     with pytest.raises(InputError, match="was moved or changed since"):
-        workflow.content(findings)
+        workflow_report.content(findings)
     slicer.mrmlScene.RemoveNode(scene.ct_of(findings))
     with pytest.raises(InputError, match="not in the scene any more"):
-        workflow.content(findings)
+        workflow_report.content(findings)
 
 
 def test_a_segmentation_without_a_record_is_told(mrml_session):
@@ -221,7 +221,7 @@ def test_no_nodule_at_all_is_a_report_too(findings):
     reading = scene.reading_from_scene(findings)
     for one in reading.nodules:
         workflow.decide(findings, one.id, Verdict.REJECTED)
-    content = workflow.content(findings)
+    content = workflow_report.content(findings)
     assert content.kept == ()
     assert content.exam.overall.category == "1"
 
@@ -251,7 +251,7 @@ def test_follow_up_pairs_nodules_and_follows_every_later_edit(two_studies):
     assert workflow.rows(current)[0].growth > 1.0
     workflow.decide(current, 2, Verdict.REJECTED)
     assert workflow.follow_up_of(current).new == ()
-    content = workflow.content(current)
+    content = workflow_report.content(current)
     assert content.follow_up.days == 180.0
     assert content.prior.name == "before"
     assert content.nodules[0].uid == scene.reading_from_scene(prior)[1].uid

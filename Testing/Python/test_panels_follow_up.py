@@ -48,6 +48,7 @@ def centre(name: str) -> list[float]:
 
 def test_the_button_says_what_is_missing(panel):
     ui = panel.ui
+    ui.priorSelector.setCurrentNode(None)
     assert ui.compareButton.toolTip == "Choose a prior CT above."
     ui.priorSelector.setCurrentNode(scene.ct_of(panel.current))
     assert "is the current one" in ui.compareButton.toolTip

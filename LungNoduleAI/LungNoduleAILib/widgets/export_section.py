@@ -1,4 +1,4 @@
-"""The export section of the panel: reports of the findings, in the forms that are ticked, into a folder."""
+"""The export section of the panel: reports in the forms that are ticked, into a folder, and DICOM into the database."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class ExportSection:
         for name in _BOXES:
             getattr(ui, name).connect("toggled(bool)", lambda _checked: self.show())
         ui.exportButton.connect("clicked()", self._export)
+        ui.exportDatabaseButton.connect("clicked()", self._export_to_database)
 
     @property
     def formats(self) -> list[str]:
@@ -55,6 +56,7 @@ class ExportSection:
         parameters = self._parameters()
         reason = "" if parameters and parameters.findings else tr("Detect nodules first.")
         enable_unless(self._ui.exportButton, reason or ("" if self.formats else tr("Tick at least one form.")))
+        enable_unless(self._ui.exportDatabaseButton, reason or self._logic.databaseMissing())
 
     def _export(self) -> None:
         parameters = self._parameters()
@@ -76,3 +78,17 @@ class ExportSection:
         if written:
             names = ", ".join(path.name for path in written)
             self._controls.say(tr("Saved in {folder}: {names}").format(folder=folder, names=names))
+
+    def _export_to_database(self) -> None:
+        parameters = self._parameters()
+        written = self._controls.run(
+            lambda progress: self._logic.exportToDatabase(
+                parameters.findings,
+                explain=self._ui.explainCheckBox.checked,
+                device=parameters.device,
+                progress=progress,
+            )
+        )
+        if written:
+            names = ", ".join(written)
+            self._controls.say(tr("In Slicer's DICOM database now: {names}").format(names=names))

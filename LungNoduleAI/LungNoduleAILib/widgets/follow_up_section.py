@@ -31,6 +31,7 @@ class FollowUpSection:
     def __init__(self, ui: Any, logic: Any, controls: RunControls, parameters: Callable[[], Any], views: Any) -> None:
         self._ui, self._logic, self._controls = ui, logic, controls
         self._parameters, self._views = parameters, views
+        self._shown: Any = None
         self._places: list[tuple[float, float, float] | None] = []
         table = ui.pairsTable
         table.setColumnCount(4)
@@ -52,25 +53,31 @@ class FollowUpSection:
     def show(self) -> None:
         """Show the comparison of the parameter node's findings, and what can be done."""
         parameters = self._parameters()
-        findings = parameters.findings if parameters else None
-        compared = self._compared(findings)
-        self._fill(compared)
-        if compared is None:
+        self._shown = self._compared(parameters.findings if parameters else None)
+        self._fill(self._shown)
+        if self._shown is None:
             self._views.close_side_by_side()
             self._ui.sideBySideButton.setChecked(False)
+        self.enable()
+
+    def enable(self) -> None:
+        """Say what can be done."""
+        enable_unless(self._ui.compareButton, self._reason_not_to_compare())
+        enable_unless(self._ui.sideBySideButton, "" if self._shown else tr("Compare with a prior CT first."))
+
+    def _reason_not_to_compare(self) -> str:
+        parameters = self._parameters()
         volume = parameters.inputVolume if parameters else None
         prior = parameters.priorVolume if parameters else None
-        reason = ""
         if volume is None:
-            reason = tr("Choose a CT volume above.")
-        elif prior is None:
-            reason = tr("Choose a prior CT above.")
-        elif prior is volume:
-            reason = tr("The prior CT is the current one; choose an earlier one above.")
-        elif not parameters.daysBetween and self._logic.daysBetween(volume, prior) is None:
-            reason = tr("The CTs' dates are not known or do not fit; enter the days between them.")
-        enable_unless(self._ui.compareButton, reason)
-        enable_unless(self._ui.sideBySideButton, "" if compared else tr("Compare with a prior CT first."))
+            return tr("Choose a CT volume above.")
+        if prior is None:
+            return tr("Choose a prior CT above.")
+        if prior is volume:
+            return tr("The prior CT is the current one; choose an earlier one above.")
+        if not parameters.daysBetween and self._logic.daysBetween(volume, prior) is None:
+            return tr("The CTs' dates are not known or do not fit; enter the days between them.")
+        return ""
 
     def close(self) -> None:
         """The panel goes away."""

@@ -45,7 +45,7 @@ class NoduleTable:
         self._widget = widget
         self._chosen = chosen
         self._rows: list[Row] = []
-        self._minimum_score = 0.0
+        self._minimum_score = self._minimum_diameter_mm = 0.0
         # Short or in two lines, for a narrow panel.
         self._places = {
             "right upper lobe": tr("RUL"),
@@ -77,11 +77,12 @@ class NoduleTable:
         self._sort_and_fill()
         self._mark_chosen(kept)
 
-    def filter(self, minimum_score: float) -> None:
-        """Hide the rows below a score; a nodule that the reader added has none and stays."""
-        self._minimum_score = minimum_score
+    def filter(self, minimum_score: float, minimum_diameter_mm: float = 0.0) -> None:
+        """Hide the rows below a score or a mean diameter; a nodule that the reader added has no score to fall below."""
+        self._minimum_score, self._minimum_diameter_mm = minimum_score, minimum_diameter_mm
         for index, row in enumerate(self._rows):
-            self._widget.setRowHidden(index, not self._passes(row))
+            if self._widget.isRowHidden(index) == self._passes(row):
+                self._widget.setRowHidden(index, not self._passes(row))
 
     def choose(self, nodule_id: int | None) -> None:
         """Choose a nodule as a click would."""
@@ -118,7 +119,9 @@ class NoduleTable:
         return next((one for one in ids[start:] + ids[:start] if one in undecided), None)
 
     def _passes(self, row: Row) -> bool:
-        return row.added or row.score >= self._minimum_score
+        # By what the table shows, so that a nodule of "6.0" passes a limit of 6.0.
+        is_large = round(row.mean_diameter_mm, 1) >= self._minimum_diameter_mm
+        return is_large and (row.added or row.score >= self._minimum_score)
 
     def _made_columns(self) -> tuple[Column, ...]:
         return (
@@ -241,7 +244,7 @@ class NoduleTable:
                 self._widget.setItem(index, position, item)
         self._widget.blockSignals(False)
         self._fit_columns()
-        self.filter(self._minimum_score)
+        self.filter(self._minimum_score, self._minimum_diameter_mm)
 
     def _fit_columns(self) -> None:
         """As narrow as titles and cells allow; Qt's own fitting leaves room for a sort arrow beside each title."""

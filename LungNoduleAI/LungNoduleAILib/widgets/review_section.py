@@ -43,7 +43,6 @@ class ReviewSection:
         self._parameters, self._views = parameters, views
         self.table = NoduleTable(ui.nodulesTable, self._on_chosen)
         self._assessment = AssessmentView(ui.assessmentText, ui.questionsWidget, self._on_answer)
-        self._similar: dict[tuple[str, int], tuple[str, ...]] = {}
         self._shortcuts = []
         for name, slot in (
             ("acceptButton", self._accept),
@@ -52,9 +51,9 @@ class ReviewSection:
             ("nextButton", self._next),
             ("editButton", self._edit),
             ("measureButton", self._measure),
-            ("explainButton", self._explain),
         ):
             getattr(ui, name).connect("clicked()", slot)
+        ui.explainButton.connect("clicked(bool)", self._on_explain)
         ui.addButton.connect("clicked(bool)", self._on_add)
         for name, key in KEYS.items():
             shortcut = qt.QShortcut(qt.QKeySequence(key), ui.resultsCollapsibleButton)
@@ -75,9 +74,13 @@ class ReviewSection:
         self.show_chosen()
 
     def filter(self) -> None:
-        """Hide what scores less than the parameter node says."""
+        """Hide what scores less, or is smaller, than the parameter node says."""
         parameters = self._parameters()
-        self.table.filter(parameters.minimumScore if parameters else 0.0)
+        before = self.table.chosen_id
+        if parameters:
+            self.table.filter(parameters.minimumScore, parameters.minimumDiameter)
+        if self.table.chosen_id != before:
+            self.show_chosen()
 
     def show_chosen(self) -> None:
         """Show the chosen nodule's assessment, and which buttons can be used."""
@@ -114,7 +117,8 @@ class ReviewSection:
         title = tr("Nodule {number}, {place}, {size:.1f} mm").format(
             number=chosen, place=row.place or tr("place not known"), size=row.mean_diameter_mm
         )
-        self._assessment.show(title, assessment, corrections, self._similar.get((findings.GetID(), chosen), ()))
+        kept = self._kept_explanation(findings, chosen)
+        self._assessment.show(title, assessment, corrections, _said_of(kept[1]) if kept else ())
 
     def _enable(self) -> None:
         findings, chosen = self._findings, self.table.chosen_id
@@ -134,6 +138,9 @@ class ReviewSection:
             enable_unless(getattr(self._ui, name), reason)
 
     def _on_chosen(self, nodule_id: int) -> None:
+        # What spoke for another nodule is not to be taken for what speaks for this one.
+        self._views.take_off()
+        self._ui.explainButton.setChecked(False)
         self._views.jump_to(self._findings, nodule_id)
         self.show_chosen()
 
@@ -181,23 +188,27 @@ class ReviewSection:
             self.table.choose(number)
             self._controls.say(tr("Nodule {number} was added.").format(number=number))
 
-    def _explain(self) -> None:
+    def _on_explain(self, wanted: bool) -> None:
         findings, chosen = self._findings, self.table.chosen_id
-        found = self._run(lambda progress: self._logic.explain(findings, chosen, self._device, progress))
-        if found is None:
+        self._views.take_off()
+        if not wanted:
             return
-        volume, explanation = found
-        self._views.lay_over(volume)
-        self._similar[findings.GetID(), chosen] = (
-            tr("Red speaks for a nodule, blue against it, as the detector sees it."),
-            *(
-                tr("Similar: {size:.0f} mm, {readers} ({name}).").format(
-                    size=one.diameter_mm, readers=one.readers, name=one.name
-                )
-                for one in explanation.similar
-            ),
-        )
+        found = self._kept_explanation(findings, chosen)
+        if found is None:
+            found = self._run(lambda progress: self._logic.explain(findings, chosen, self._device, progress))
+        if found is None:
+            self._ui.explainButton.setChecked(False)
+            return
+        self._views.lay_over(found[0])
+        self._ui.explainButton.setChecked(True)
         self.show_chosen()
+
+    def _kept_explanation(self, findings: Any, chosen: int) -> Any:
+        """What an earlier run or a saved scene holds; None where it is missing or damaged."""
+        try:
+            return self._logic.explanation(findings, chosen)
+        except InputError:
+            return None
 
     @property
     def _device(self) -> str:
@@ -207,3 +218,16 @@ class ReviewSection:
         made = self._controls.run(work)
         self.show_chosen()
         return made
+
+
+def _said_of(explanation: Any) -> tuple[str, ...]:
+    """What an explanation says beside its picture."""
+    return (
+        tr("Explained: red speaks for a nodule, blue against it, as the detector sees it."),
+        *(
+            tr("Similar: {size:.0f} mm, {readers} ({name}).").format(
+                size=one.diameter_mm, readers=one.readers, name=one.name
+            )
+            for one in explanation.similar
+        ),
+    )
