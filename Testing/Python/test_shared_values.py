@@ -33,6 +33,7 @@ DTYPES = npst.boolean_dtypes() | npst.integer_dtypes() | npst.floating_dtypes(si
 
 def crossed(kind: Any, value: Any) -> Any:
     segment, shared = share(value, lambda _name: None)
+    segment.fill()
     back = receive(kind, shared)
     segment.release()
     return back
@@ -78,6 +79,7 @@ def test_findings_cross_whole(findings):
 @given(npst.arrays(DTYPES, npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)))
 def test_arrays_cross_bit_by_bit(array):
     segment = Segment(new_name(), [array, array.T])
+    segment.fill()
     one, turned = attach(segment.name, segment.layout)
     segment.release()
     assert one.dtype == array.dtype
@@ -92,6 +94,7 @@ def test_untyped_results_cross_with_their_arrays():
 
 def test_memory_lives_as_long_as_an_array_on_it_and_no_longer():
     segment = Segment(new_name(), [np.arange(1000), np.ones(10)])
+    segment.fill()
     first, second = attach(segment.name, segment.layout)
     segment.release()
     mapped = Path("/proc/self/maps")

@@ -162,6 +162,29 @@ def test_what_libraries_print_is_not_taken_for_messages(warm):
     assert warm.run(Task("noisy"), ct()) == {"read": 0}
 
 
+def test_large_volume_is_copied_a_little_by_each_poll(warm):
+    array = np.zeros((400, 512, 512), np.int16)
+    array[::7, 5, 3] = 11
+    job = warm.submit(Task("describe"), Volume(array, Grid(array.shape, np.eye(4)), modality="CT"))
+    polls = 1
+    while not job.poll() and not job.started:
+        polls += 1
+    assert polls > 10
+    assert job.result(LONG_S)["sum"] == int(array.sum(dtype=np.int64))
+
+
+def test_run_cancelled_before_its_volume_is_copied_never_begins(warm):
+    pid = warm.pid
+    array = np.zeros((400, 512, 512), np.int16)
+    job = warm.submit(Task("describe"), Volume(array, Grid(array.shape, np.eye(4)), modality="CT"))
+    job.poll()
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(LONG_S)
+    assert warm.run(Task("steps", {"count": 1}), ct()) == {"steps": 1}
+    assert warm.pid == pid
+
+
 def test_nothing_listens_on_the_network(warm):
     process = psutil.Process(warm.run(Task("describe"), ct())["pid"])
     assert process.net_connections("inet") == []
@@ -325,6 +348,8 @@ PARENTS = {
     # Until the result is in shared memory, and nobody takes it.
     "after a run": """
         worker.submit(Task("echo"), volume)
+        while worker._copy():
+            pass
         while not any(message["type"] == "done" for message in worker._child.messages(0.1)):
             pass
     """,

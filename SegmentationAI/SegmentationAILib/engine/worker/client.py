@@ -22,10 +22,11 @@ from SegmentationAILib.engine.worker.shared_arrays import Segment, discard
 from SegmentationAILib.engine.worker.shared_value import receive, share
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.failure import explain
-from SegmentationAILib.volume import Volume
 
 IDLE_S = 900.0
 _STEP_S = 0.03
+# A few milliseconds' work.
+_COPY_BYTES = 16_000_000
 
 
 class Worker:
@@ -44,7 +45,9 @@ class Worker:
         self._child: Child | None = None
         self._job: Job | None = None
         self._jobs = 0
-        self._volume_memory: Segment | None = None
+        # What the job is run on, and what tells the process of it once it is whole.
+        self._memory: Segment | None = None
+        self._shared: dict[str, Any] | None = None
         # Of the process: whether it takes no run any more, and the memory that it makes.
         self._leaving = False
         self._announced: set[str] = set()
@@ -83,20 +86,25 @@ class Worker:
         """Of the process that was started, if it runs; that may be a launcher of the worker."""
         return self._child.pid if self.alive else None
 
-    def submit(self, task: Task, volume: Volume | None, report: Callable[[float, str], None] | None = None) -> Job:
+    def submit(
+        self, task: Task, value: Any, report: Callable[[float, str], None] | None = None, *, name: str | None = None
+    ) -> Job:
         """Begin a run; a process that has ended is started again.
 
         Args:
-            task: its ``model`` is the name of one of ``TASKS``.
-            volume: what it is run on; its voxels are copied once, into shared memory.
+            task: passed to what is run.
+            value: what it is run on, such as a Volume; its arrays are copied once, into shared memory, a
+                few milliseconds of it by each ``Job.poll``.
             report: told of the run's progress, by ``Job.poll``.
+            name: of one of ``TASKS``; ``task.model`` if not given.
 
         Raises:
             InputError: there is no such task, another run is in progress, or the system has not that much
                 shared memory.
             OSError: the process cannot be started.
         """
-        entry_of(self._known, task.model)
+        name = name or task.model
+        entry_of(self._known, name)
         self._advance()
         if self._job is not None:
             if not self._job.cancelled:
@@ -106,7 +114,7 @@ class Worker:
             self._bury()
         self._jobs += 1
         number = self._jobs
-        job = Job(number, task, volume, report, self._advance, lambda: self._child.send("cancel", job=number))
+        job = Job(number, name, task, value, report, self._advance, lambda: self._ask_to_cancel(number))
         self._job = job
         try:
             if self._child is None:
@@ -117,11 +125,11 @@ class Worker:
             raise
         return job
 
-    def run(self, task: Task, volume: Volume | None, progress: Progress | None = None) -> Any:
+    def run(self, task: Task, value: Any, progress: Progress | None = None, *, name: str | None = None) -> Any:
         """Run and wait: the same as in this process.
 
         Args:
-            task, volume: as for ``submit``.
+            task, value, name: as for ``submit``.
             progress: told every few hundredths of a second, also when nothing is new, so that a window
                 stays alive; its token cancels.
 
@@ -130,7 +138,7 @@ class Worker:
             WorkerFailed, WorkerDied, ProtocolMismatch: what else went wrong.
         """
         progress = progress or Progress()
-        job = self.submit(task, volume)
+        job = self.submit(task, value, name=name)
         try:
             while not job.poll(_STEP_S):
                 try:
@@ -162,13 +170,37 @@ class Worker:
         self._child.send("hello", protocol=protocol.PROTOCOL)
 
     def _post(self, job: Job) -> None:
-        self._volume_memory, shared = share(job.volume, lambda name: self._child.send("segment", name=name))
-        self._child.send("run", job=job.number, task=asdict(job.task), volume=shared)
+        """Begin to give the process what the job is run on; ``_advance`` goes on with it."""
+        self._memory, self._shared = share(job.value, lambda name: self._child.send("segment", name=name))
+
+    def _copy(self) -> bool:
+        """Copy a piece of what the job is run on; whether there was one."""
+        if self._shared is None:
+            return False
+        job = self._job
+        try:
+            self._memory.fill(_COPY_BYTES)
+        except InputError as error:
+            self._end(None, error)
+            return True
+        if self._memory.whole:
+            shared, self._shared = self._shared, None
+            self._child.send("run", job=job.number, name=job.name, task=asdict(job.task), value=shared)
+        return True
+
+    def _ask_to_cancel(self, number: int) -> None:
+        if self._shared is not None:
+            # The process does not know of it yet.
+            self._end(None, Cancelled())
+        elif self._child is not None:
+            self._child.send("cancel", job=number)
 
     def _advance(self, patience_s: float = MOMENT_S) -> None:
         """Do what the process's messages ask for, and bury it where it has ended."""
         if self._child is None:
             return
+        if self._copy():
+            patience_s = 0.0
         for message in self._child.messages(patience_s):
             self._heard(message)
         if self._child.ended:
@@ -189,7 +221,7 @@ class Worker:
     def _heard_of_job(self, kind: str, message: protocol.Message) -> None:
         if kind == "started":
             self._job.started = True
-            self._volume_memory.release()
+            self._memory.release()
         elif kind == "progress" and not self._job.finished:
             self._job.progressed(message["fraction"], message["text"])
         elif kind == "done":
@@ -202,7 +234,7 @@ class Worker:
         value, error = None, None
         if not self._job.finished:
             try:
-                value = receive(load(entry_of(self._known, self._job.task.model).result), shared)
+                value = receive(load(entry_of(self._known, self._job.name).result), shared)
             except Exception as problem:
                 error = WorkerFailed(explain(problem), traceback.format_exc())
         discard(shared["name"])
@@ -231,9 +263,9 @@ class Worker:
         """The process is done with the job, which its caller may have left before."""
         if self._job is not None and not self._job.finished:
             self._job.finish(value, error)
-        if self._volume_memory is not None:
-            self._volume_memory.release()
-        self._job = self._volume_memory = None
+        if self._memory is not None:
+            self._memory.release()
+        self._job = self._memory = self._shared = None
 
     def _bury(self) -> None:
         """Free what an ended process left, and tell of its end or begin the run again in another."""
@@ -246,7 +278,7 @@ class Worker:
         self._announced.clear()
         if job is not None and self._leaving and not job.started and not job.cancelled:
             # It was about to end as the run was sent.
-            self._volume_memory.release()
+            self._memory.release()
             try:
                 self._start_child()
                 self._post(job)

@@ -9,7 +9,6 @@ from typing import Any
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.engine.worker.child import MOMENT_S
 from SegmentationAILib.errors import Cancelled
-from SegmentationAILib.volume import Volume
 
 # A cancelled run counts as ended after this, whatever the worker still does.
 CANCEL_S = 0.8
@@ -21,23 +20,25 @@ class Job:
 
     Attributes:
         number: unique in its worker.
-        task, volume: what is run on what.
+        name, task, value: what is run, how, and on what.
         fraction, text: of the latest progress.
-        started: the worker has the volume.
+        started: the worker has what it is run on.
     """
 
     def __init__(
         self,
         number: int,
+        name: str,
         task: Task,
-        volume: Volume | None,
+        value: Any,
         report: Callable[[float, str], None] | None,
         advance: Callable[[float], None],
         ask_to_cancel: Callable[[], None],
     ) -> None:
         self.number = number
+        self.name = name
         self.task = task
-        self.volume = volume
+        self.value = value
         self.fraction, self.text = 0.0, ""
         self.started = False
         self._report = report
@@ -103,4 +104,4 @@ class Job:
         """How it ended; one that was cancelled has no result, even if it came."""
         if self.cancelled:
             value, error = None, Cancelled()
-        self._finished, self._value, self._error, self.volume = True, value, error, None
+        self._finished, self._value, self._error, self.value = True, value, error, None

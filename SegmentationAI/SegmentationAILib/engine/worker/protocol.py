@@ -1,8 +1,8 @@
 """What Slicer and its worker process say to each other: JSON, one object on each line, over the worker's pipes.
 
 To the worker: ``hello``, ``segment`` (a name of shared memory, before it is made), ``run``, ``cancel``, ``taken``
-(the result is out of shared memory). From the worker: ``hello`` or ``refused``, ``segment``, ``started`` (the
-volume's memory is attached to), ``progress``, ``done``, ``failed``, ``leaving`` (it ends and takes no run any more).
+(the result is out of shared memory). From the worker: ``hello`` or ``refused``, ``segment``, ``started`` (it has what
+it runs on), ``progress``, ``done``, ``failed``, ``leaving`` (it ends and takes no run any more).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from typing import IO, Any
 
 # Raised with every change of what is said.
-PROTOCOL = 1
+PROTOCOL = 2
 
 Message = dict[str, Any]
 

@@ -26,7 +26,6 @@ from SegmentationAILib.engine.worker.shared_arrays import Segment, discard
 from SegmentationAILib.engine.worker.shared_value import receive, share
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.failure import explain
-from SegmentationAILib.volume import Volume
 
 # A cancelled run that has not come to its next step by then is in a loop, or in code that cannot be stopped.
 STUCK_S = 5.0
@@ -117,15 +116,16 @@ class Server:
 
     def _result_of(self, message: protocol.Message) -> dict[str, Any]:
         job, token = message["job"], self._tokens[message["job"]]
-        volume = receive(Volume | None, message["volume"])
-        self._announced.discard(message["volume"]["name"])
+        entry = entry_of(self._known, message["name"])
+        value = receive(load(entry.takes) | None, message["value"])
+        self._announced.discard(message["value"]["name"])
         self.send("started", job=job)
-        task = Task(**message["task"])
-        run = load(entry_of(self._known, task.model).run)
+        run = load(entry.run)
         if token.cancelled:
             raise Cancelled
-        result = run(volume, task, Progress(_Reports(self, job), token))
+        result = run(value, Task(**message["task"]), Progress(_Reports(self, job), token))
         self._result, shared = share(result, self._announce)
+        self._result.fill()
         return shared
 
     def _announce(self, name: str) -> None:

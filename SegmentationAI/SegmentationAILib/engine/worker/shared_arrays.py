@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from SegmentationAILib.errors import InputError
 # Where Linux keeps shared memory as files.
 _FOLDER = Path("/dev/shm")
 _ALIGNMENT = 64
+_PIECE_BYTES = 8_000_000
 _tracker_lock = threading.Lock()
 
 
@@ -59,7 +61,7 @@ class Segment:
     """Arrays, copied into memory that another process can attach to; freed by ``release``."""
 
     def __init__(self, name: str, arrays: Sequence[NDArray]) -> None:
-        """Copy the arrays.
+        """Make the memory; ``fill`` copies the arrays.
 
         Args:
             name: as ``new_name`` gives it.
@@ -78,15 +80,53 @@ class Segment:
             end = self.layout[-1].end
         self.name = name
         self._memory: SharedMemory | None = _make(name, max(end, 1))
-        views = _views(self._memory, self.layout)
-        for view, array in zip(views, arrays, strict=True):
+        self._size = max(end, 1)
+        self._pieces = _pieces(_views(self._memory, self.layout), arrays)
+        self._filled = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all arrays are copied."""
+        return self._pieces is None
+
+    def fill(self, most_bytes: int | None = None) -> None:
+        """Copy the arrays, or the next of them.
+
+        Args:
+            most_bytes: about how much at most, so that who calls is not held up; all if not given.
+
+        Raises:
+            InputError: the system has not that much shared memory.
+        """
+        copied = 0
+        while self._pieces is not None and (most_bytes is None or copied < most_bytes):
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._pieces = None
+                return
+            view, array = piece
+            self._reserve(min(self._size, self._filled + view.nbytes + _ALIGNMENT))
             np.copyto(view, array)
+            copied += view.nbytes
+
+    def _reserve(self, end: int) -> None:
+        """Linux gives pages as they are written, and kills who writes more than there is: have them before."""
+        if not _FOLDER.is_dir() or end <= self._filled:
+            return
+        file = os.open(_FOLDER / self.name, os.O_RDWR)
+        try:
+            os.posix_fallocate(file, self._filled, end - self._filled)
+        except OSError as error:
+            raise _too_large(self._size) from error
+        finally:
+            os.close(file)
+        self._filled = end
 
     def release(self) -> None:
         """Free the memory, but for who has attached to it."""
         if self._memory is not None:
             discard(self.name)
-            self._memory = None
+            self._memory = self._pieces = None
 
 
 def attach(name: str, layout: Sequence[Layout]) -> list[NDArray]:
@@ -132,28 +172,33 @@ def _views(memory: SharedMemory, layout: Sequence[Layout]) -> list[NDArray]:
     return [np.asarray(_Mapped(memory, address, one)) for one in layout]
 
 
+def _pieces(views: Sequence[NDArray], arrays: Sequence[NDArray]) -> Iterator[tuple[NDArray, NDArray]]:
+    """Where to copy what, in the order of the memory, each small enough to take no time that a user notices."""
+    for view, array in zip(views, arrays, strict=True):
+        if view.ndim == 0 or view.nbytes <= _PIECE_BYTES:
+            yield view, array
+            continue
+        rows = max(1, _PIECE_BYTES // max(1, view[0].nbytes))
+        for start in range(0, len(view), rows):
+            yield view[start : start + rows], array[start : start + rows]
+
+
 def _make(name: str, size: int) -> SharedMemory:
+    if _FOLDER.is_dir() and size > shutil.disk_usage(_FOLDER).free:
+        raise _too_large(size)
     try:
         with _untracked():
-            memory = SharedMemory(name, create=True, size=size, **_UNTRACKED)
-        if _FOLDER.is_dir():
-            _fill(_FOLDER / name, size)
+            return SharedMemory(name, create=True, size=size, **_UNTRACKED)
     except (OSError, OverflowError) as error:
         discard(name)
-        raise InputError(
-            f"The system has not the {size / 1e6:.0f} MB of shared memory that this run needs; close other programs, "
-            "or crop the volume (in a container, give it more shared memory)."
-        ) from error
-    return memory
+        raise _too_large(size) from error
 
 
-def _fill(path: Path, size: int) -> None:
-    """Linux gives pages as they are written, and kills who writes more than there is: have them all now."""
-    file = os.open(path, os.O_RDWR)
-    try:
-        os.posix_fallocate(file, 0, size)
-    finally:
-        os.close(file)
+def _too_large(size: int) -> InputError:
+    return InputError(
+        f"The system has not the {size / 1e6:.0f} MB of shared memory that this run needs; close other programs, "
+        "or crop the volume (in a container, give it more shared memory)."
+    )
 
 
 # multiprocessing's tracker would take away a segment when any process that attached to it ends, and to start, it

@@ -20,7 +20,7 @@ def share(value: Any, announce: Callable[[str], None]) -> tuple[Segment, dict[st
         announce: told of the memory's name before it is made.
 
     Returns:
-        The memory, to be released once the other side has taken the value, and what tells the other
+        The memory, to be filled, and to be released once the other side has taken the value, and what tells the other
         side of it in a few words, so that a pipe is never full of it.
 
     Raises:

@@ -1,0 +1,64 @@
+"""Long work written once, for a script that waits and for a window that must not.
+
+The work is a generator. Where it needs something computed it yields a ``Call`` and is sent the answer; where
+it has done a little and has more to do it yields None, so that a window can breathe. Whoever drives it decides
+where a call is computed: here, by ``finish``, or in a worker process, by ``widgets.stepped_run``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.task import Task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """Something to compute.
+
+    Attributes:
+        name: of one of a worker's ``TASKS``.
+        task: how.
+        value: on what.
+        start, end: its share of the whole work's time, 0…1.
+    """
+
+    name: str
+    task: Task
+    value: Any
+    start: float = 0.0
+    end: float = 1.0
+
+
+Steps = Generator[Call | None, Any, T]
+
+
+def finish(steps: Steps[T], compute: Callable[[Call, Progress], Any], progress: Progress | None = None) -> T:
+    """Do the work to its end and return what it made.
+
+    Args:
+        compute: gives the answer to a call.
+        progress: told of each call's progress; its token cancels.
+
+    Raises:
+        Exception: what the work or a call raises.
+    """
+    progress = progress or Progress()
+    try:
+        call = next(steps)
+        while True:
+            answer = None
+            if call is not None:
+                try:
+                    answer = compute(call, progress.part(call.start, call.end))
+                except Exception as error:
+                    call = steps.throw(error)
+                    continue
+            call = steps.send(answer)
+    except StopIteration as done:
+        return done.value
