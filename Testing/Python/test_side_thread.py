@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from SegmentationAILib.engine.background import Background
+from SegmentationAILib.engine.side_thread import SideThread
 from SegmentationAILib.errors import Cancelled, InputError
 
 
@@ -19,22 +19,22 @@ def test_progress_and_result():
         go_on.wait(10)
         return 7
 
-    background = Background(work)
+    thread = SideThread(work)
     assert seen.wait(10)
-    assert not background.poll(0.0)
-    assert (background.fraction, background.text) == (0.5, "Half")
+    assert not thread.poll(0.0)
+    assert (thread.fraction, thread.text) == (0.5, "Half")
     go_on.set()
-    assert background.result() == 7
-    assert background.poll()
+    assert thread.result() == 7
+    assert thread.poll()
 
 
 def test_what_went_wrong_is_raised_for_who_asks():
     def work(progress):
         raise InputError("The disk is full.")
 
-    background = Background(work)
+    thread = SideThread(work)
     with pytest.raises(InputError, match="disk is full"):
-        background.result()
+        thread.result()
 
 
 def test_cancel_ends_it_at_its_next_step():
@@ -46,11 +46,11 @@ def test_cancel_ends_it_at_its_next_step():
         go_on.wait(10)
         progress(0.2, "Never told")
 
-    background = Background(work)
+    thread = SideThread(work)
     assert started.wait(10)
-    background.cancel()
-    assert background.cancelled
+    thread.cancel()
+    assert thread.cancelled
     go_on.set()
     with pytest.raises(Cancelled):
-        background.result()
-    assert background.text == "Begun"
+        thread.result()
+    assert thread.text == "Begun"
