@@ -51,18 +51,18 @@ def assess(
         InputError: a correction is out of range or contradicts another value.
     """
     findings = findings_of(nodules, follow_up, corrections)
-    of_fleischner = fleischner.recommend_each(findings, patient)
+    multiple = fleischner.are_multiple(findings)
     return tuple(
         Assessment(
             finding,
             lung_rads.classify(finding),
-            fleischner_says,
+            fleischner.recommend(finding, patient, is_multiple),
             bts.recommend(finding, patient),
             brock.risk(finding, patient),
             mayo.risk(finding, patient),
             herder.risk(finding, patient),
         )
-        for finding, fleischner_says in zip(findings, of_fleischner, strict=True)
+        for finding, is_multiple in zip(findings, multiple, strict=True)
         if only is None or finding.id == only
     )
 

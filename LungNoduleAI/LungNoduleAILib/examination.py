@@ -97,7 +97,8 @@ def assessments_of(
         InputError: a correction is out of range or contradicts another value.
     """
     kept = reading.kept
-    groups = [kept, *((one,) for one in reading.nodules if one not in kept)]
+    counted = {one.id for one in kept}
+    groups = [kept, *((one,) for one in reading.nodules if one.id not in counted)]
     return {
         one.finding.id: one
         for group in groups

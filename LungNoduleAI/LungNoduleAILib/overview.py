@@ -99,6 +99,7 @@ def _row(one: Entry, finding: Finding, patient: Patient, pair, compared: bool) -
     )
 
 
+@lru_cache(maxsize=1024)
 def _category(finding: Finding) -> str:
     answer = lung_rads.classify(finding)
     if not isinstance(answer, Range):

@@ -6,6 +6,7 @@ import json
 import typing
 import zlib
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,11 @@ class _Reader(Reader):
         if kind is NoduleMask:
             steps = unpacked(held["occupancy"], np.uint8)
             return NoduleMask(steps.astype(np.float32) / _OCCUPANCY_STEPS, self.of(Grid, held["grid"]))
-        hints = typing.get_type_hints(Finding)
+        hints = _finding_hints()
         corrections = {name: self.of(hints[name], value) for name, value in held["corrections"].items()}
         return self.dataclass(kind, held, corrections=corrections)
+
+
+@cache
+def _finding_hints() -> dict[str, Any]:
+    return typing.get_type_hints(Finding)

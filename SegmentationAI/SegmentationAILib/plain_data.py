@@ -8,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+# Hints are text until they are looked up, which takes longer than reading a value.
+_hints = cache(typing.get_type_hints)
 # The only key of what is written for an array.
 _ARRAY = "$array"
 
@@ -105,7 +108,7 @@ class Reader:
 
     def dataclass(self, kind: Any, held: Mapping[str, Any], **made: Any) -> Any:
         """A dataclass of which some fields are made already."""
-        hints = typing.get_type_hints(kind)
+        hints = _hints(kind)
         values = {one.name: self.of(hints[one.name], held[one.name]) for one in fields(kind) if one.name not in made}
         return kind(**values, **made)
 

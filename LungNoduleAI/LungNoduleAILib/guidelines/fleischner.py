@@ -111,9 +111,17 @@ def recommend_each(findings: Sequence[Finding], patient: Patient) -> tuple[Recom
 
     Nodules whose kind is not known are taken as multiple where there is another nodule.
     """
+    return tuple(
+        recommend(finding, patient, multiple)
+        for finding, multiple in zip(findings, are_multiple(findings), strict=True)
+    )
+
+
+def are_multiple(findings: Sequence[Finding]) -> tuple[bool, ...]:
+    """Of each of a CT's nodules whether it is one of several, as ``recommend`` takes it."""
     solid = [finding.kind is Kind.SOLID for finding in findings]
     return tuple(
-        recommend(finding, patient, multiple=len(findings) > 1 if finding.kind is None else solid.count(is_solid) > 1)
+        len(findings) > 1 if finding.kind is None else solid.count(is_solid) > 1
         for finding, is_solid in zip(findings, solid, strict=True)
     )
 
