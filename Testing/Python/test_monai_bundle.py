@@ -22,8 +22,9 @@ from SegmentationAILib import catalog
 from SegmentationAILib.catalog import monai_runner, running
 from SegmentationAILib.catalog.entry import ModelInput
 from SegmentationAILib.catalog.monai_config import Config
-from SegmentationAILib.catalog.monai_folder import read_bundle, read_weights
+from SegmentationAILib.catalog.monai_folder import read_bundle
 from SegmentationAILib.catalog.monai_runner import segment
+from SegmentationAILib.catalog.weights import read_weights
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.volume import Grid, Volume
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from SegmentationAILib.catalog.monai_config import Call, Config
-from SegmentationAILib.catalog.monai_folder import fit, open_config, read_weights
+from SegmentationAILib.catalog.monai_folder import open_config
 from SegmentationAILib.catalog.monai_transforms import Step, steps_of, transforms_of
+from SegmentationAILib.catalog.weights import fit, read_weights
 from SegmentationAILib.engine.boxes import Anchors, Selection
 from SegmentationAILib.engine.sliding_window import FixedSteps
 from SegmentationAILib.errors import InputError

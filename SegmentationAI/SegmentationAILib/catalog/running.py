@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from SegmentationAILib.catalog import monai_runner
-from SegmentationAILib.catalog.entry import BUILT_IN, MONAI_BUNDLE, Entry
+from SegmentationAILib.catalog import lungmask_runner, monai_runner
+from SegmentationAILib.catalog.entry import BUILT_IN, LUNGMASK, MONAI_BUNDLE, Entry
 from SegmentationAILib.catalog.integrity import network_folder
 from SegmentationAILib.catalog.listing import entry as entry_of
+from SegmentationAILib.catalog.lungmask_network import read_lungmask
 from SegmentationAILib.catalog.monai_folder import read_bundle
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.catalog.nnunet_runner import Options, segment
@@ -64,6 +65,10 @@ def run(
         return _only(found.array, volume, replace(entry, labels=found.structures), structures)
     if entry.kind == MONAI_BUNDLE:
         return _only(_by_monai(entry, volume, options, device, progress), volume, entry, structures)
+    if entry.kind == LUNGMASK:
+        network = read_lungmask(installed(entry) / entry.settings["weights"], entry.settings["classes"])
+        labels = lungmask_runner.segment(network, volume, device=device, progress=progress)
+        return _only(labels, volume, entry, structures)
     return _only(_by_nnunet(entry, volume, structures, options, device, progress), volume, entry, structures)
 
 
