@@ -65,9 +65,14 @@ class Ellipsoid:
         stretch = np.exp(changes[3] + changes[4] * np.array([1.0, -0.5, -0.5]))
         return Ellipsoid(self.centre_mm + changes[:3], self.form_mm * stretch[:, None])
 
-    def holds(self, points_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether points [..., 3] lie within."""
-        return np.linalg.norm((points_mm - self.centre_mm) @ np.linalg.inv(self.form_mm).T, axis=-1) <= 1
+    def share(self, points_mm: NDArray[np.float64], voxel_mm: float) -> NDArray[np.float32]:
+        """How much of each voxel around points [..., 3] lies within."""
+        inverse = np.linalg.inv(self.form_mm)
+        unit = (points_mm - self.centre_mm) @ inverse.T
+        level = np.linalg.norm(unit, axis=-1)
+        slope = np.linalg.norm(unit @ inverse, axis=-1)
+        distance = level * (level - 1) / np.maximum(slope, 1e-9)
+        return np.clip(0.5 - distance / voxel_mm, 0, 1).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

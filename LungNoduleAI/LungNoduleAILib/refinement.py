@@ -116,7 +116,8 @@ def refine(volume: Volume, mask: NoduleMask, lungs: LabelMap | None = None) -> N
         dense = smooth > lung_hu + glass.rim_hu / 2
         nodule = without_vessels(dense | glass.whole, glass.whole, allowed)
         level = np.full(nodule.shape, lung_hu + glass.rim_hu, dtype=np.float32)
-        return NoduleMask(_occupancy(around, smooth, nodule, dense, level, lung_hu), around.grid)
+        size = None if glass.ellipsoid is None else float(glass.ellipsoid[around.inside].sum())
+        return NoduleMask(_occupancy(around, smooth, nodule, dense, level, lung_hu, size), around.grid)
     nodule = rough
     for _ in range(_ROUNDS):
         if core_hu - lung_hu < _LEAST_CONTRAST_HU:
@@ -264,8 +265,9 @@ def _occupancy(
     dense: NDArray[np.bool_],
     level: NDArray[np.float32],
     lung_hu: float,
+    size: float | None = None,
 ) -> NDArray[np.float32]:
-    """How much of each voxel is nodule; its sum is the blurred edge's integral."""
+    """How much of each voxel is nodule; its sum is the size, or else the blurred edge's integral."""
     spacing = float(around.grid.spacing[0])
     along, sigma, _ = _blur_mm(around)
     band = 2.0 * sigma
@@ -280,12 +282,12 @@ def _occupancy(
     share = np.where(cut, geometric, share)
     share = np.where(inner > band, 1.0, np.where(outer > band, 0.0, share))
     edge = (inner <= band) & (outer <= band) & ~cut
-    return _shifted(share.astype(np.float32), edge)
+    return _shifted(share.astype(np.float32), edge, size)
 
 
-def _shifted(share: NDArray[np.float32], edge: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Shares in 0…1 of the same sum: those of the edge are shifted together, which moves its contour."""
-    wanted = float(share[edge].sum())
+def _shifted(share: NDArray[np.float32], edge: NDArray[np.bool_], size: float | None) -> NDArray[np.float32]:
+    """Shares in 0…1 of the same sum or a given one: those of the edge are shifted together, which moves its contour."""
+    wanted = float(share[edge].sum() if size is None else size - np.clip(share[~edge], 0, 1).sum())
     low, high = -0.5, 0.5
     for _ in range(20):
         shift = (low + high) / 2

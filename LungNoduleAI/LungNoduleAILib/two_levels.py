@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from LungNoduleAILib.blurred_ellipsoids import CtPatch, Ellipsoid, Fit, Slices, fit_ellipsoids
+from LungNoduleAILib.blurred_ellipsoids import CtPatch, Ellipsoid, Slices, fit_ellipsoids
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.volume import Grid
 
@@ -46,12 +46,15 @@ class TwoLevels:
         excess_hu: float32 [k, j, i], what the blurred core adds to it.
         whole: bool [k, j, i], core and ground glass.
         gain: residual of one level over that of two.
+        ellipsoid: float32 [k, j, i], all of the nodule as an ellipsoid, whose sum is its volume; None for a nodule that is
+            large enough to have its volume from its attenuation.
     """
 
     rim_hu: float
     excess_hu: NDArray[np.float32]
     whole: NDArray[np.bool_]
     gain: float
+    ellipsoid: NDArray[np.float32] | None = None
 
 
 def two_levels(
@@ -117,9 +120,19 @@ def two_levels(
         found = None
     if found is None:
         return None
-    excess, inside = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=bool)
-    excess[around], inside[around] = found.excess_hu, found.whole
-    return replace(found, excess_hu=excess, whole=inside)
+    return replace(
+        found,
+        excess_hu=_placed(found.excess_hu, around, size),
+        whole=_placed(found.whole, around, size),
+        ellipsoid=None if found.ellipsoid is None else _placed(found.ellipsoid, around, size),
+    )
+
+
+def _placed(values: NDArray, at: tuple[slice, ...], shape: tuple[int, ...]) -> NDArray:
+    """Values in a box of a larger array of nothing else."""
+    placed = np.zeros(shape, dtype=values.dtype)
+    placed[at] = values
+    return placed
 
 
 def _as_ellipsoids(
@@ -140,7 +153,10 @@ def _as_ellipsoids(
         return None
     seen = Slices(grid.shape, np.asarray(grid.spacing), float(patch.spacing_mm[0]), points[0, 0, 0], True, smoothing_mm)
     excess = (fit.core_hu - fit.rim_hu) * seen.image(fit.core, seen.kernel(*fit.kernel))
-    return TwoLevels(fit.rim_hu, excess.astype(np.float32), fit.whole.holds(points), gain)
+    share = fit.whole.share(points, float(grid.spacing[0]))
+    # Soft edges on coarse voxels add a little to a ball's volume.
+    exact = share * np.float32(4 / 3 * np.pi * fit.whole.radius_mm**3 / (share.sum() * grid.voxel_volume))
+    return TwoLevels(fit.rim_hu, excess.astype(np.float32), share >= 0.5, gain, exact)
 
 
 def _box(fitted: NDArray[np.bool_], spacing_mm: float) -> tuple[slice, ...]:
