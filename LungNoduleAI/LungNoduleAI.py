@@ -20,11 +20,13 @@ from slicer.ScriptedLoadableModule import (
 )
 
 from LungNoduleAILib.logic import NoduleLogic
-from SegmentationAI import RESULT_ATTRIBUTE
 from SegmentationAILib import dependencies, phantom
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Call, Steps
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.provenance import RESULT_ATTRIBUTE
 from SegmentationAILib.radiotherapy import tumour_prior
 from SegmentationAILib.slicer_application import (
     add_to_dicom_database,
@@ -59,6 +61,7 @@ class LungNoduleAI(ScriptedLoadableModule):
         )
         # Segmentation AI's tool for tumours asks the nodule network too, where this module is there.
         tumour_prior.offer("LungNoduleAILib.tumour_prior:nodule_prior")
+        background.offer("LungNoduleAILib.worker_tasks")
 
 
 @parameterNodeWrapper
@@ -183,13 +186,13 @@ class LungNoduleAIWidget(RunPanelWidget):
             self._appliedFilter = (findings.GetID(), sorted(kept))
             self.logic.showOnly(findings, kept)
 
-    def run(self, parameters: LungNoduleAIParameterNode, progress: Progress) -> None:
+    def run(self, parameters: LungNoduleAIParameterNode) -> Steps[None]:
         install_dependencies()
-        findings = self.logic.detect(
-            parameters.inputVolume, parameters.device, progress, maximumNodules=parameters.maximumNodules
+        findings, warnings = yield from self.logic.detecting(
+            parameters.inputVolume, parameters.device, maximumNodules=parameters.maximumNodules
         )
         parameters.findings = findings
-        said = self.logic.warnings(findings)
+        said = list(warnings)
         if not self.review.table.all_ids:
             said.insert(0, _("No nodule was found. That does not mean that there is none."))
         self.runControls.say(" ".join(said))
@@ -245,21 +248,29 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
         :raises InputError: the volume cannot be used, or something must be installed first.
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
-        dependencies.require(dependencies.requirements())
-        from LungNoduleAILib.analysis import NODULES, analyze  # from here on torch is needed
-        from LungNoduleAILib.scene import show_findings
+        findings, _warnings = background.finish_here(self.detecting(volumeNode, device, **options), progress)
+        return findings
+
+    def detecting(
+        self, volumeNode: vtkMRMLScalarVolumeNode, device: str = "auto", **options: float
+    ) -> Steps[tuple[vtkMRMLSegmentationNode, tuple[str, ...]]]:
+        """The steps of ``detect``, for a window that stays alive meanwhile; with what ``warnings`` says."""
+        self.requireDependencies()
+        from LungNoduleAILib.panel_results import Case
+        from LungNoduleAILib.scene import show
         from SegmentationAILib.scene import scene_batch, volume_from_node
 
         if "maximumNodules" in options:
             options["max_nodules"] = options.pop("maximumNodules")
-        findings = analyze(volume_from_node(volumeNode), Task(NODULES, options, device), progress or Progress())
+        case = Case(volume_from_node(volumeNode), folder=self.folderOf(volumeNode))
+        detected = yield Call("detect", Task("nodules", options, device), case)
         if not slicer.mrmlScene.IsNodePresent(volumeNode):
             raise Cancelled
         slicer.mrmlScene.SaveStateForUndo()
         with scene_batch():
-            segmentation = show_findings(volumeNode, findings).segmentation
-            segmentation.SetAttribute(RESULT_ATTRIBUTE, "nodules")
-        return segmentation
+            findings = show(volumeNode, detected).segmentation
+            findings.SetAttribute(RESULT_ATTRIBUTE, "nodules")
+        return findings, detected.warnings
 
     def requireDependencies(self) -> None:
         dependencies.require(dependencies.requirements())

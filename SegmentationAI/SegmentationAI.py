@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,19 +19,17 @@ from slicer.ScriptedLoadableModule import (
 )
 
 from SegmentationAILib import dependencies, phantom
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Call, Steps
+from SegmentationAILib.enhancement.logic import PreprocessLogic
 from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.provenance import RESULT_ATTRIBUTE
 from SegmentationAILib.radiotherapy.logic import RadiotherapyLogic
 from SegmentationAILib.resources import resource
 from SegmentationAILib.slicer_application import install_dependencies, show_chart
 from SegmentationAILib.widgets.run_panel import RunPanelWidget
 
-# A result tells its kind, so that each panel lists its own.
-RESULT_ATTRIBUTE = "ThoraxAI.Result"
-TASK_ATTRIBUTE = "ThoraxAI.Task"
-# Of the model: id, version, SHA-256, licence and citation. Of the run: seconds.
-MODEL_ATTRIBUTE = "ThoraxAI.Model"
-DURATION_ATTRIBUTE = "ThoraxAI.DurationSeconds"
 LUNGS = "lungs"
 ORGANS = "organs"
 
@@ -85,37 +81,50 @@ class SegmentationAIParameterNode:
     """What the user chose; saved with the scene.
 
     inputVolume - the CT to segment.
-    task - what to segment; "lungs": right lung, left lung and airway; "organs": organs of the chest.
+    task - id of the model that segments, such as "lungs".
+    wantedStructures - ids of those of its structures that are wanted, with commas between; "*": all.
     device - torch device name, or "auto".
     segmentation - the result that the panel shows.
     structures - the structure set of the radiotherapy section.
     tumourPoints, otherPoints - on the tumour, and beside it.
     dose - in Gy.
+    preprocessOperation, preprocessParameters - of the preprocess section, the latter as JSON by operation.
+    comparisonReference, comparisonTest - that are compared, with comparisonToleranceMm for the surface Dice.
+    comparisonPairs - as JSON, names in the test by those in the reference, where they were paired by hand.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     task: str = LUNGS
+    wantedStructures: str = "*"
     device: str = "auto"
     segmentation: vtkMRMLSegmentationNode
     structures: vtkMRMLSegmentationNode
     tumourPoints: vtkMRMLMarkupsFiducialNode
     otherPoints: vtkMRMLMarkupsFiducialNode
     dose: vtkMRMLScalarVolumeNode
+    preprocessOperation: str = "median"
+    preprocessParameters: str = "{}"
+    comparisonReference: vtkMRMLSegmentationNode
+    comparisonTest: vtkMRMLSegmentationNode
+    comparisonToleranceMm: float = 2.0
+    comparisonPairs: str = "{}"
 
 
 class SegmentationAIWidget(RunPanelWidget):
-    """The panel: CT, task, device, *Apply*, segments and their volumes."""
+    """The panel: volume, model, device, *Apply*, segments and their volumes."""
 
     def createLogic(self) -> SegmentationAILogic:
         return SegmentationAILogic()
 
     def moreSections(self) -> tuple:
-        return (self.ui.radiotherapyCollapsibleButton,)
+        return (self.ui.modelCollapsibleButton, self.ui.preprocessCollapsibleButton, self.ui.radiotherapyCollapsibleButton)
 
     def setupPanel(self) -> None:
         import qt
 
-        from SegmentationAILib.widgets.radiotherapy_section import RadiotherapySection  # needs Qt
+        from SegmentationAILib.widgets.model_section import ModelSection  # needs Qt
+        from SegmentationAILib.widgets.preprocess_section import PreprocessSection
+        from SegmentationAILib.widgets.radiotherapy_section import RadiotherapySection
         from SegmentationAILib.widgets.volume_table import VolumeTable
 
         self._shownSegmentation = None
@@ -125,20 +134,26 @@ class SegmentationAIWidget(RunPanelWidget):
         self._volumesTimer.setInterval(100)
         self._volumesTimer.connect("timeout()", self.showVolumes)
         self.volumeTable = VolumeTable(self.ui.volumesTable)
-        self.ui.taskComboBox.addItem(_("Lungs and airway (built in, no network)"), LUNGS)
-        self.ui.taskComboBox.addItem(_("Organs of the chest (built-in network)"), ORGANS)
-        self.ui.taskComboBox.connect("activated(int)", self.onTaskChanged)
         self.ui.segmentationSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "segmentation")
+        self.models = ModelSection(
+            self.ui,
+            lambda: self._parameterNode,
+            self.runControls.say,
+            lambda name: self.resourcePath(f"Icons/{name}"),
+            install_dependencies,
+            self._checkCanRun,
+        )
+        self.preprocess = PreprocessSection(self.ui, self.logic, self.runControls, lambda: self._parameterNode)
         self.radiotherapy = RadiotherapySection(
             self.ui, self.logic, self.runControls, lambda: self._parameterNode, show_chart
         )
 
-    def onTaskChanged(self, index: int) -> None:
-        self._parameterNode.task = self.ui.taskComboBox.itemData(index)
+    def moreReasons(self) -> list[str]:
+        return self.models.reasons()
 
     def showParameters(self) -> None:
-        if self._parameterNode:
-            self.ui.taskComboBox.setCurrentIndex(max(0, self.ui.taskComboBox.findData(self._parameterNode.task)))
+        self.models.show()
+        self.preprocess.show()
         self.radiotherapy.show()
         segmentation = self._parameterNode.segmentation if self._parameterNode else None
         if segmentation is self._shownSegmentation:
@@ -157,6 +172,8 @@ class SegmentationAIWidget(RunPanelWidget):
 
     def cleanup(self) -> None:
         self._volumesTimer.stop()
+        self.models.close()
+        self.preprocess.close()
         self.radiotherapy.close()
         super().cleanup()
 
@@ -164,14 +181,22 @@ class SegmentationAIWidget(RunPanelWidget):
         segmentation = self._shownSegmentation
         self.volumeTable.show(self.logic.segmentVolumes(segmentation) if segmentation else {})
 
-    def run(self, parameters: SegmentationAIParameterNode, progress: Progress) -> None:
+    def run(self, parameters: SegmentationAIParameterNode) -> Steps[None]:
+        from SegmentationAILib.widgets.model_text import names_missing  # needs Qt
+
         install_dependencies()
-        segmentation = self.logic.segment(parameters.inputVolume, parameters.task, parameters.device, progress)
+        wanted, listed = self.models.wanted, self.models.entry
+        segmentation = yield from self.logic.segmenting(
+            parameters.inputVolume, parameters.task, parameters.device, wanted
+        )
         parameters.segmentation = segmentation
-        self.runControls.say(_("Done: {name}").format(name=segmentation.GetName()))
+        said = _("Done: {name}").format(name=segmentation.GetName())
+        if missing := names_missing(listed, wanted, segmentation.GetSegmentation().GetSegmentIDs()):
+            said = _("{done}; not found: {names}").format(done=said, names=missing)
+        self.runControls.say(said)
 
 
-class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic):
+class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic, PreprocessLogic):
     """Segmentation without the panel.
 
     Example::
@@ -203,29 +228,29 @@ class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic):
         :raises InputError: the volume cannot be used, there is no such model, or something must be installed first.
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
-        self.requireDependencies()
-        from SegmentationAILib import catalog
-        from SegmentationAILib.catalog import timing
-        from SegmentationAILib.catalog.tasks import task_for
-        from SegmentationAILib.scene import add_segmentation, scene_batch, volume_from_node
-        from SegmentationAILib.segmentation import segment  # needs torch
+        return background.finish_here(self.segmenting(volumeNode, task, device, structures), progress)
 
-        model = catalog.entry(task)
-        request = task_for(task, structures, device)
+    def segmenting(
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        task: str = LUNGS,
+        device: str = "auto",
+        structures: Sequence[str] | None = None,
+    ) -> Steps[vtkMRMLSegmentationNode]:
+        """The steps of ``segment``, for a window that stays alive meanwhile."""
+        self.requireDependencies()
+        from SegmentationAILib.catalog.tasks import task_for
+        from SegmentationAILib.scene import add_segmentation, scene_batch, volume_from_node, write_provenance
+
         volume = volume_from_node(volumeNode)
-        started = time.monotonic()
-        labels = segment(volume, request, progress or Progress())
-        duration = time.monotonic() - started
+        found = yield Call("segment", task_for(task, structures, device), volume)
         if not slicer.mrmlScene.IsNodePresent(volumeNode):
             raise Cancelled
-        timing.note(request, volume.grid, duration)
         slicer.mrmlScene.SaveStateForUndo()
         with scene_batch():
-            segmentation = add_segmentation([labels], volumeNode, f"{volumeNode.GetName()} {task}")
+            segmentation = add_segmentation([found.labels], volumeNode, f"{volumeNode.GetName()} {task}")
             segmentation.SetAttribute(RESULT_ATTRIBUTE, "segmentation")
-            segmentation.SetAttribute(TASK_ATTRIBUTE, request.to_json())
-            segmentation.SetAttribute(MODEL_ATTRIBUTE, json.dumps(catalog.provenance(model)))
-            segmentation.SetAttribute(DURATION_ATTRIBUTE, f"{duration:.1f}")
+            write_provenance(segmentation, found.provenance)
         return segmentation
 
     def segmentVolumes(self, segmentation: vtkMRMLSegmentationNode) -> dict[str, float]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.preprocess import EDGE, resample
 from SegmentationAILib.terminology import LEFT, RIGHT, lung_nodule
 from SegmentationAILib.volume import Grid
 
@@ -45,6 +44,9 @@ def nodule_layers(nodules: Sequence[Nodule], grid: Grid) -> list[LabelMap]:
 
 def _mask_on(grid: Grid, nodule: Nodule) -> tuple[tuple[int, int, int], np.ndarray]:
     """The nodule's voxels on the volume's grid: start (k, j, i) of a window, and bool [k, j, i] in it."""
+    # A scene whose outlines are drawn already waits for no torch.
+    from SegmentationAILib.preprocess import EDGE, resample  # noqa: PLC0415
+
     box = nodule.mask.grid
     corners = np.array(np.meshgrid(*[(-EDGE, n - 1 + EDGE) for n in box.shape[::-1]])).reshape(3, -1).T
     reach = grid.ijk(box.ras(corners))[:, ::-1]

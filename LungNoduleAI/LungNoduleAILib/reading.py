@@ -9,7 +9,7 @@ from datetime import datetime
 from pydicom.uid import generate_uid
 
 from LungNoduleAILib.analysis_result import Findings
-from LungNoduleAILib.followup.registration import LungRegistration
+from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.guidelines.findings import Finding
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.nodule import Nodule

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from LungNoduleAILib.followup.registration import LungRegistration
+from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.guidelines.findings import Finding
 from LungNoduleAILib.nodule import NoduleMask
 from LungNoduleAILib.packed_arrays import packed, unpacked

@@ -14,10 +14,10 @@ from LungNoduleAILib.analysis_result import Findings
 from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TABLE_ROLE
 from LungNoduleAILib.nodule import Nodule
-from LungNoduleAILib.reading import Reading, reading_of
+from LungNoduleAILib.panel_results import Detected
+from LungNoduleAILib.reading import Reading
 from LungNoduleAILib.record import from_text, to_text
 from LungNoduleAILib.report.table import COLUMNS, rows
-from SegmentationAILib import __version__
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.scene import (
@@ -29,6 +29,7 @@ from SegmentationAILib.scene import (
     segment_from_labels,
     table_columns,
     volume_from_node,
+    write_provenance,
 )
 from SegmentationAILib.terminology import AIRWAY, LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
@@ -48,7 +49,15 @@ class FindingsNodes:
 
 
 def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Findings) -> FindingsNodes:
-    """Write the findings to the scene in one step.
+    """``show`` of findings as a detector gives them."""
+    # Drawing the nodules on the CT's voxels needs torch, which a panel leaves to its worker.
+    from LungNoduleAILib.panel_tasks import made_ready  # noqa: PLC0415
+
+    return show(volume_node, made_ready(findings))
+
+
+def show(volume_node: slicer.vtkMRMLScalarVolumeNode, detected: Detected) -> FindingsNodes:
+    """Write findings to the scene in one step.
 
     The segmentation has a segment per lung, the airway and one per nodule; the markups have a point
     at each nodule's centre; the table has a row for each; the record holds all that is known, and the
@@ -57,24 +66,25 @@ def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Finding
     Raises:
         InputError: the volume's parent transform is not linear.
     """
-    name = volume_node.GetName()
-    layers = [findings.lungs, *nodule_layers(findings.nodules, findings.lungs.grid)]
+    name, findings = volume_node.GetName(), detected.findings
     with scene_batch():
-        segmentation = add_segmentation(layers, volume_node, f"{name} findings")
+        segmentation = add_segmentation([findings.lungs, *detected.layers], volume_node, f"{name} findings")
         markups = _add_markups(volume_node, f"{name} nodules")
         _place_points(markups, findings.nodules)
-        reading = reading_of(findings)
+        reading, _ = _parsed(detected.record)
         table = add_table(f"{name} nodule table", _columns(reading))
         record = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{name} findings record")
         record.SetHideFromEditors(True)
-        record.SetText(to_text(reading, findings.lungs.grid))
+        record.SetText(detected.record)
         _show_outlines(segmentation, findings)
         for role, node in ((MARKUPS_ROLE, markups), (TABLE_ROLE, table), (RECORD_ROLE, record)):
             place_beside(node, volume_node)
             segmentation.SetNodeReferenceID(role, node.GetID())
         for node in (segmentation, markups, table):
-            node.SetAttribute("ThoraxAI.Task", findings.task.to_json())
-            node.SetAttribute("ThoraxAI.Version", __version__)
+            if detected.provenance is not None:
+                write_provenance(node, detected.provenance)
+            else:
+                node.SetAttribute("ThoraxAI.Task", findings.task.to_json())
     return FindingsNodes(segmentation, markups, table, record)
 
 

@@ -11,7 +11,7 @@ import vtk
 from LungNoduleAILib.node_roles import MARKUPS_ROLE
 
 if TYPE_CHECKING:
-    from LungNoduleAILib.followup.registration import LungRegistration
+    from LungNoduleAILib.followup.lung_registration import LungRegistration
 
 # The views of Slicer's layout of two slice views beside each other.
 CURRENT_VIEW, PRIOR_VIEW = "Red", "Yellow"

@@ -43,3 +43,28 @@ class LabelMap:
 
     def volume_ml(self, structure: Structure) -> float:
         return float(self.mask(structure).sum()) * self.grid.voxel_volume / 1000.0
+
+
+def cropped(labels: LabelMap) -> LabelMap:
+    """The same structures on the smallest grid that holds them, of one voxel at least."""
+    start, stop = content_box(labels.array)
+    window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+    shape = tuple(b - a for a, b in zip(start, stop, strict=True))
+    return LabelMap(labels.array[window], labels.grid.crop(start, shape), labels.structures)
+
+
+def content_box(array: NDArray) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """First and past-the-last (k, j, i) of what is not 0; of the first voxel where all is.
+
+    Quick where the content reaches the faces of the array, since each side is looked at from outside in.
+    """
+    start, stop = [0, 0, 0], list(array.shape)
+    for axis in range(3):
+        window = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        sections = np.moveaxis(array[window], axis, 0)
+        first = next((n for n, section in enumerate(sections) if section.any()), None)
+        if first is None:
+            return (0, 0, 0), (1, 1, 1)
+        last = next(n for n in range(len(sections) - 1, -1, -1) if sections[n].any())
+        start[axis], stop[axis] = first, last + 1
+    return tuple(start), tuple(stop)

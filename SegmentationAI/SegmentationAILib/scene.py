@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.preprocess import resample
+from SegmentationAILib.labels import LabelMap, content_box
+from SegmentationAILib.provenance import Provenance
 from SegmentationAILib.terminology import ANATOMIC_REGIONS, Code, Structure
 from SegmentationAILib.volume import DicomSource, Grid, Volume
 
+_COUNTED_AT_ONCE = 4_000_000
 BINARY_LABELMAP = "Binary labelmap"  # vtkSegmentationConverter's name; the wheel does not wrap its getter
 
 
@@ -69,6 +70,12 @@ def add_volume(volume: Volume) -> slicer.vtkMRMLScalarVolumeNode:
     node.CreateDefaultDisplayNodes()
     _place_under_study(node, volume)
     return node
+
+
+def write_provenance(node: slicer.vtkMRMLNode, provenance: Provenance) -> None:
+    """Keep with a result how it was made."""
+    for name, value in provenance.attributes.items():
+        node.SetAttribute(name, value)
 
 
 def add_segmentation(
@@ -124,31 +131,79 @@ def mask_from_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: 
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         raise InputError(f"The segmentation '{segmentation.GetName()}' has no segment '{segment_id}'; choose another.")
-    image = slicer.vtkOrientedImageData()
-    segmentation.GetBinaryLabelmapRepresentation(segment_id, image)
+    labels, held = _label_image(segmentation, segment)
+    if held is None:
+        return np.zeros(grid.shape, dtype=bool)
+    inside = labels == segment.GetLabelValue()
+    offset = grid.offset_of(held)
+    if offset is not None:
+        return _pasted(inside, offset, grid.shape)
+    # A segment that was drawn on other voxels is rare, and torch takes seconds to load.
+    from SegmentationAILib.preprocess import resample  # noqa: PLC0415
+
+    return resample(inside, held, grid, mode="nearest")
+
+
+def _label_image(
+    segmentation: slicer.vtkMRMLSegmentationNode, segment: slicer.vtkSegment
+) -> tuple[NDArray, Grid | None]:
+    """The label map that a segment may share with others, [k, j, i], and its place in world RAS; None where empty."""
+    image = segment.GetRepresentation(BINARY_LABELMAP)
+    if image is None:
+        segmentation.CreateBinaryLabelmapRepresentation()
+        image = segment.GetRepresentation(BINARY_LABELMAP)
     extent = image.GetExtent()
     shape = (extent[5] - extent[4] + 1, extent[3] - extent[2] + 1, extent[1] - extent[0] + 1)
     if min(shape) <= 0:
-        return np.zeros(grid.shape, dtype=bool)
+        return np.zeros((0, 0, 0)), None
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     whole = Grid(shape, _matrix_to_world(segmentation) @ _to_numpy(matrix))
-    held = whole.crop((extent[4], extent[2], extent[0]), shape)
-    voxels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape) != 0
-    return resample(voxels, held, grid, mode="nearest")
+    labels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(shape)
+    return labels, whole.crop((extent[4], extent[2], extent[0]), shape)
+
+
+def _pasted(inside: NDArray[np.bool_], offset: tuple[int, int, int], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """A mask in a larger array from an offset on; what lies outside is lost."""
+    whole = np.zeros(shape, dtype=bool)
+    start = [max(0, at) for at in offset]
+    stop = [min(n, at + m) for at, n, m in zip(offset, shape, inside.shape, strict=True)]
+    if all(a < b for a, b in zip(start, stop, strict=True)):
+        there = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        here = tuple(slice(a - at, b - at) for a, b, at in zip(start, stop, offset, strict=True))
+        whole[there] = inside[here]
+    return whole
 
 
 def segment_volumes(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, float]:
     """Name of each segment and its volume in ml."""
-    volumes = {}
-    for segment_id in segmentation.GetSegmentation().GetSegmentIDs():
-        image = slicer.vtkOrientedImageData()
-        segmentation.GetBinaryLabelmapRepresentation(segment_id, image)
-        scalars = image.GetPointData().GetScalars()
-        voxels = np.count_nonzero(vtk_to_numpy(scalars)) if scalars else 0
-        name = segmentation.GetSegmentation().GetSegment(segment_id).GetName()
-        volumes[name] = float(voxels * np.prod(image.GetSpacing())) / 1000.0
+    held = segmentation.GetSegmentation()
+    volumes, counted = {}, {}
+    for segment_id in held.GetSegmentIDs():
+        segment = held.GetSegment(segment_id)
+        labels, grid = _label_image(segmentation, segment)
+        if grid is None:
+            volumes[segment.GetName()] = 0.0
+            continue
+        # Segments share label maps, each of which is counted once.
+        place = labels.__array_interface__["data"][0]
+        if place not in counted:
+            counted[place] = _histogram(labels)
+        counts = counted[place]
+        value = segment.GetLabelValue()
+        voxels = int(counts[value]) if value < len(counts) else 0
+        volumes[segment.GetName()] = voxels * grid.voxel_volume / 1000.0
     return volumes
+
+
+def _histogram(labels: NDArray) -> NDArray[np.int64]:
+    """Voxels of each label value."""
+    flat = labels.ravel()
+    counts = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    # NumPy counts in 64-bit integers, eight times the memory of the labels.
+    for start in range(0, flat.size, _COUNTED_AT_ONCE):
+        counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE], minlength=len(counts))
+    return counts
 
 
 def add_table(name: str, columns: Iterable[tuple[str, Sequence]]) -> slicer.vtkMRMLTableNode:
@@ -229,23 +284,13 @@ def _segment(structure: Structure, value: int, image: slicer.vtkOrientedImageDat
 
 def _oriented_image(labels: LabelMap, from_world: NDArray) -> slicer.vtkOrientedImageData:
     """The label map's voxels as VTK has them, cropped to what is not background."""
-    start, array = _crop_to_content(labels.array)
+    (k, j, i), (k_end, j_end, i_end) = content_box(labels.array)
+    array = labels.array[k:k_end, j:j_end, i:i_end]
     image = slicer.vtkOrientedImageData()
-    k, j, i = start
-    nk, nj, ni = array.shape
-    image.SetExtent(i, i + ni - 1, j, j + nj - 1, k, k + nk - 1)
+    image.SetExtent(i, i_end - 1, j, j_end - 1, k, k_end - 1)
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(array).ravel(), deep=True))
     image.SetGeometryFromImageToWorldMatrix(_to_vtk(from_world @ labels.grid.ijk_to_ras))
     return image
-
-
-def _crop_to_content(array: NDArray) -> tuple[tuple[int, int, int], NDArray]:
-    occupied = [np.flatnonzero(array.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    if any(len(indices) == 0 for indices in occupied):
-        return (0, 0, 0), array[:1, :1, :1]
-    start = tuple(int(indices[0]) for indices in occupied)
-    stop = tuple(int(indices[-1]) + 1 for indices in occupied)
-    return start, array[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
 
 
 def _matrix_to_world(node: slicer.vtkMRMLTransformableNode) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from SegmentationAILib import dependencies, system_check
+from SegmentationAILib.engine.worker import launching
 from SegmentationAILib.errors import Cancelled, InputError
 
 
@@ -43,6 +44,15 @@ class SlicerInstaller:
         wanted = {"askConfirmation": False, "torchVersionRequirement": version}
         known = inspect.signature(install).parameters
         install(**{name: value for name, value in wanted.items() if name in known})
+
+
+def find_python() -> str:
+    """The program that runs Python for this Slicer.
+
+    Raises:
+        InputError: it is not there.
+    """
+    return launching.find_python(slicer.app.slicerHome)
 
 
 def install_dependencies() -> None:

@@ -115,6 +115,19 @@ class Grid:
         matrix[:3, 3] = self.ras(np.asarray(start_kji)[::-1])
         return Grid(shape, matrix)
 
+    def offset_of(self, part: Grid) -> tuple[int, int, int] | None:
+        """(k, j, i) in this grid of the first voxel of another whose voxels lie on this one's, maybe beyond its ends.
+
+        None where they do not, to a thousandth of a voxel.
+        """
+        corners = part._corner_ijk()
+        here = self.ijk(part.ras(corners))
+        first = np.round(here[0])
+        if np.abs(here - corners - first).max() > 1e-3:
+            return None
+        i, j, k = (int(n) for n in first)
+        return k, j, i
+
     def _corner_ijk(self) -> NDArray[np.float64]:
         size = np.array(self.shape[::-1]) - 1
         return np.array([[x, y, z] for x in (0, size[0]) for y in (0, size[1]) for z in (0, size[2])], dtype=float)

@@ -11,6 +11,7 @@ from phantoms import ChestPhantom
 from planted import lungs_of, planted_chest
 
 from host.mrml import MrmlSession, start_mrml
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.labels import LabelMap
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,4 +81,6 @@ def slicer_host():
     host = boot.start()
     host.clear_scene()
     host.make_views()
+    # What panels start is done when they have started it; tests of the worker process have one.
+    background.in_process = True
     return host

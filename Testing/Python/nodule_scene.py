@@ -11,7 +11,7 @@ from LungNoduleAILib import workflow
 from LungNoduleAILib.analysis import NODULES, Findings
 from LungNoduleAILib.characterization import characterize, nodule_of
 from LungNoduleAILib.followup.comparison import compare_registered
-from LungNoduleAILib.followup.registration import LungRegistration
+from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.nodule import Nodule, NoduleMask
 from LungNoduleAILib.scene import FindingsNodes, show_findings
 from SegmentationAILib import phantom

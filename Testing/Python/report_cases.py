@@ -14,7 +14,7 @@ from LungNoduleAILib.explanation.result import Explanation, Similar
 from LungNoduleAILib.followup.change import lone_of, pair_of
 from LungNoduleAILib.followup.comparison import FollowUp
 from LungNoduleAILib.followup.growth import THIN_SLICES
-from LungNoduleAILib.followup.registration import LungRegistration
+from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.guidelines.findings import Calcification, Kind, Lobe
 from LungNoduleAILib.guidelines.lung_rads_exam import Exam, classify_exam
 from LungNoduleAILib.guidelines.patient import Patient

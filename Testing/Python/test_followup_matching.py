@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from LungNoduleAILib.followup.change import lone_of, pair_of
 from LungNoduleAILib.followup.growth import THIN_SLICES
+from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.followup.matching import match_nodules
-from LungNoduleAILib.followup.registration import LungRegistration
 from LungNoduleAILib.guidelines.findings import Behaviour
 from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
 from SegmentationAILib.volume import Grid

@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from LungNoduleAILib.followup.change import Lone, Pair, lone_of, pair_of
 from LungNoduleAILib.followup.growth import THIN_SLICES, Repeatability
+from LungNoduleAILib.followup.lung_registration import DOUBTFUL_CORRELATION, LungRegistration
 from LungNoduleAILib.followup.matching import match_nodules
-from LungNoduleAILib.followup.registration import DOUBTFUL_CORRELATION, LungRegistration, register_lungs
 from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.checks import check_ct
 from SegmentationAILib.engine.progress import Progress
@@ -82,6 +82,9 @@ def compare(
             these CTs, or they do not fit on each other.
         Cancelled: the user cancelled.
     """
+    # Who shows a comparison that was made before waits for no image library.
+    from LungNoduleAILib.followup.registration import register_lungs  # noqa: PLC0415
+
     progress = progress or Progress()
     _check(current, current_lungs, prior, prior_lungs, days_between)
     registration = register_lungs(current, current_lungs, prior, prior_lungs, progress.part(0.0, _REGISTRATION_END))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from LungNoduleAILib.followup.registration import LungRegistration
+from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.nodule import Nodule
 
 # How far a nodule may lie from where the registration expects it: this, or its diameter where that is more.
@@ -76,5 +75,7 @@ def _assign(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
     square = np.zeros((rows + columns, rows + columns))
     square[:rows, :columns] = np.where(np.isfinite(cost), cost, far)
     square[:rows, columns:] = square[rows:, :columns] = _ALONE
+    from scipy.optimize import linear_sum_assignment  # takes long to import  # noqa: PLC0415
+
     chosen = zip(*linear_sum_assignment(square), strict=True)
     return [(int(i), int(j)) for i, j in chosen if i < rows and j < columns]

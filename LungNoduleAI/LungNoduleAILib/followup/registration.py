@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from LungNoduleAILib.followup.lung_image import SPACING_MM, LungImage, sides_in_both
+from LungNoduleAILib.followup.lung_registration import LungRegistration
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import to_itk
@@ -17,7 +16,7 @@ from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.metrics import dice
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.surface_distance import surface_distances
-from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
+from SegmentationAILib.volume import LPS_FROM_RAS, Volume
 
 # Coarse to fine: size of the voxels in mm, iterations, standard deviation of the field's smoothing in voxels.
 _DEFORMABLE_LEVELS = ((16.0, 60, 1.0), (8.0, 40, 1.2), (4.0, 20, 1.5))
@@ -26,64 +25,10 @@ _UPDATE_SIGMA_VOXELS = 1.0
 # to 0.67; CTs laid on themselves after a known breath to 0.98 and 0.89 at least.
 SMALLEST_OVERLAP = 0.93
 SMALLEST_CORRELATION = 0.7
-DOUBTFUL_CORRELATION = 0.8
 # From full breath in to the end of a quiet breath out the lungs lose about half of their air; beyond, it is a part.
 LARGEST_VOLUME_RATIO = 1.9
 # From full breath in to full breath out the lungs lose about a quarter of their height.
 LARGEST_STRETCH = 1.45
-_INVERSE_ITERATIONS = 40
-
-
-@dataclass(frozen=True, eq=False)
-class LungRegistration:
-    """Where a place of the prior CT lies on the current one, and back.
-
-    A point p of the prior CT goes to ``affine`` · (p + displacement(p)).
-
-    Attributes:
-        affine: 4×4, RAS in mm.
-        displacement: float32 [3, k, j, i], RAS in mm, on ``grid``.
-        grid: over the prior CT's lungs.
-        overlap: Dice coefficient of the current lungs and the prior ones laid on them, 0…1.
-        overlap_before: the same with the prior lungs' centre of gravity alone laid on the current one.
-        residual_mm: mean distance between the surfaces of the two, both ways.
-        correlation: Pearson's, of the HU inside both.
-        folded_share: share of the lungs' voxels where the displacement turns space inside out.
-        stretch: the affine part's factors along its axes of least and most stretch.
-        sides: "right" and "left": the lungs that both CTs show.
-    """
-
-    affine: NDArray[np.float64]
-    displacement: NDArray[np.float32]
-    grid: Grid
-    overlap: float
-    overlap_before: float
-    residual_mm: float
-    correlation: float
-    folded_share: float
-    stretch: tuple[float, float]
-    sides: tuple[str, ...]
-
-    def to_current(self, prior_ras: ArrayLike) -> NDArray[np.float64]:
-        """Points (..., 3) of the prior CT on the current one, RAS in mm both."""
-        points = np.asarray(prior_ras, dtype=np.float64)
-        moved = points + self._displacement_at(points)
-        return moved @ self.affine[:3, :3].T + self.affine[:3, 3]
-
-    def to_prior(self, current_ras: ArrayLike) -> NDArray[np.float64]:
-        """Points (..., 3) of the current CT on the prior one, RAS in mm both; exact to 0.01 mm without folds."""
-        back = np.linalg.inv(self.affine)
-        goal = np.asarray(current_ras, dtype=np.float64) @ back[:3, :3].T + back[:3, 3]
-        points = goal
-        for _ in range(_INVERSE_ITERATIONS):
-            points = goal - self._displacement_at(points)
-        return points
-
-    def _displacement_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Trilinear; beyond the grid that of its nearest voxel."""
-        kji = self.grid.ijk(points)[..., ::-1].reshape(-1, 3).T
-        along = [ndimage.map_coordinates(axis, kji, order=1, mode="nearest") for axis in self.displacement]
-        return np.stack(along, axis=-1).astype(np.float64).reshape(points.shape)
 
 
 def register_lungs(

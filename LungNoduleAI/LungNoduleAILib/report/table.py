@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 
 from LungNoduleAILib.character import Character, SolidPart
 from LungNoduleAILib.nodule import Nodule
-from SegmentationAILib.files import atomic_write
 
 Row = TypeVar("Row")
 Value = float | int | str
@@ -102,6 +101,9 @@ def write_rows(values: Iterable[Sequence[Value]], path: str | Path, columns: Seq
         InputError: the folder cannot be written to.
     """
     path = Path(path)
+    # A scene that shows a table waits for no image library.
+    from SegmentationAILib.files import atomic_write  # noqa: PLC0415
+
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow([column.name for column in columns])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.steps import Call, Steps, finish
 from SegmentationAILib.engine.worker import launching
-from SegmentationAILib.engine.worker.client import Worker
 from SegmentationAILib.engine.worker.registry import entries, entry_of, load
+
+if TYPE_CHECKING:
+    from SegmentationAILib.engine.worker.client import Worker
 
 T = TypeVar("T")
 
@@ -41,9 +43,17 @@ class Background:
             OSError: it cannot be started.
             InputError: there is no Python to start it with.
         """
+        # It needs packages that Slicer lacks, and the panels open without them.
+        from SegmentationAILib.engine.worker.client import Worker  # noqa: PLC0415
+
         if self._worker is None:
             self._worker = Worker.start(tasks=self._modules, python=self.find_python())
         return self._worker
+
+    @property
+    def busy(self) -> bool:
+        """Whether the process has a run that it was not told to end, or has not ended yet; asking moves it on."""
+        return self._worker is not None and self._worker.busy
 
     def close(self) -> None:
         """End the process; the next run starts another."""

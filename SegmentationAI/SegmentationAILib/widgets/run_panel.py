@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import slicer
 import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.slicer_application import system_report
+from SegmentationAILib.engine.background import background
+from SegmentationAILib.engine.steps import Steps
+from SegmentationAILib.slicer_application import find_python, system_report
 from SegmentationAILib.widgets.device_selector import DeviceSelector
 from SegmentationAILib.widgets.run_controls import RunControls
 from SegmentationAILib.widgets.text_dialog import TextDialog
@@ -23,6 +26,9 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     sections ``inputsCollapsibleButton``, ``advancedCollapsibleButton``, ``resultsCollapsibleButton``.
     """
 
+    # The worker process ends with the last of them.
+    _open: ClassVar[set[RunPanelWidget]] = set()
+
     def __init__(self, parent=None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
@@ -33,6 +39,8 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Called when the user opens the module the first time."""
         ScriptedLoadableModuleWidget.setup(self)
+        RunPanelWidget._open.add(self)
+        background.find_python = find_python
         uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
@@ -65,6 +73,10 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Sections that only this panel has, which take no input during a run."""
         return ()
 
+    def moreReasons(self) -> list[str]:
+        """Sentences on what only this panel needs before a run."""
+        return []
+
     def setupPanel(self) -> None:
         """Prepare the widgets that only this panel has."""
         raise NotImplementedError
@@ -73,13 +85,16 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what the parameter node says, where no connection does; it is None in a closed scene."""
         raise NotImplementedError
 
-    def run(self, parameters, progress: Progress) -> None:
-        """Do the panel's job with these parameters and write the result to the scene."""
+    def run(self, parameters) -> Steps[None]:
+        """Do the panel's job with these parameters, write the result to the scene and say so."""
         raise NotImplementedError
 
     def cleanup(self) -> None:
         """Called when the application closes and the module widget is destroyed."""
         self.runControls.close()
+        RunPanelWidget._open.discard(self)
+        if not RunPanelWidget._open:
+            background.close()
         self.deviceSelector.close()
         self.setParameterNode(None)
         self.removeObservers()
@@ -133,6 +148,7 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.runControls.running:
             return
         reasons = reasons_not_to_run(self._parameterNode.inputVolume if self._parameterNode else None)
+        reasons += self.moreReasons() if self._parameterNode else []
         self.ui.runButton.enabled = not reasons
         self.ui.runButton.toolTip = "\n".join(reasons) if reasons else self.runToolTip
 
@@ -144,8 +160,7 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.runControls.running:
             self.runControls.cancel()
             return
-        parameters = self._parameterNode
-        self.runControls.run(lambda progress: self.run(parameters, progress))
+        self.runControls.start(self.run(self._parameterNode))
         self._checkCanRun()
 
     def onSystemCheckButton(self, _checked: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class Application(QObject):
         self._logic = logic
         self._settings = QSettings(str(folder / "Slicer.ini"), QSettings.IniFormat)
         self.temporaryPath = str(folder)
+        self.slicerHome = str(folder)
+        _make_launcher(folder / "bin" / "PythonSlicer")
         self.applicationVersion, self.majorVersion, self.minorVersion = ".".join(map(str, VERSION)), *VERSION[:2]
 
     def applicationLogic(self) -> slicer.vtkSlicerApplicationLogic:
@@ -48,3 +51,10 @@ class Application(QObject):
 
     def palette(self) -> Any:
         return QApplication.palette()
+
+
+def _make_launcher(path: Path) -> None:
+    """Slicer's Python, which is a launcher too."""
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    path.chmod(0o755)

@@ -86,6 +86,12 @@ class Worker:
         """Of the process that was started, if it runs; that may be a launcher of the worker."""
         return self._child.pid if self.alive else None
 
+    @property
+    def busy(self) -> bool:
+        """Whether its process has a run in progress, be it cancelled."""
+        self._advance()
+        return self._job is not None
+
     def submit(
         self, task: Task, value: Any, report: Callable[[float, str], None] | None = None, *, name: str | None = None
     ) -> Job:
