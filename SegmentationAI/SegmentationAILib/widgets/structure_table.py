@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import qt
 
+from SegmentationAILib.widgets.swatch import swatch
 from SegmentationAILib.widgets.translation import tr
 
 
@@ -60,7 +61,7 @@ class StructureTable:
                 item = qt.QTableWidgetItem(text)
                 item.setToolTip(row.rule or tr("Drawn"))
                 if column == 0:
-                    item.setIcon(_swatch(row.colour))
+                    item.setIcon(swatch(row.colour))
                 if column == 2:
                     item.setTextAlignment(qt.Qt.AlignVCenter | qt.Qt.AlignRight)
                 widget.setItem(index, column, item)
@@ -76,9 +77,3 @@ class StructureTable:
         indexes = self._widget.selectionModel().selectedRows()
         if indexes:
             self._chosen(self._rows[indexes[0].row()])
-
-
-def _swatch(colour: tuple[float, float, float]) -> qt.QIcon:
-    picture = qt.QPixmap(12, 12)
-    picture.fill(qt.QColor.fromRgbF(*colour))
-    return qt.QIcon(picture)
