@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from SegmentationAILib.enhancement.enhance import enhance, learnt_of
 from SegmentationAILib.enhancement.operations import OPERATIONS
-from SegmentationAILib.enhancement.preview import Plane, preview
+from SegmentationAILib.enhancement.plane import Plane
+from SegmentationAILib.enhancement.preview import preview
 from SegmentationAILib.volume import Grid, Volume
 
 SHOWN = [one.name for one in OPERATIONS.values() if one.shows]

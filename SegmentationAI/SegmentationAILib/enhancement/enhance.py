@@ -8,11 +8,8 @@ from typing import Any
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Option, Task
 from SegmentationAILib.engine.worker.registry import load
-from SegmentationAILib.enhancement.operations import checked, operation
+from SegmentationAILib.enhancement.operations import OPERATION, checked, operation
 from SegmentationAILib.volume import Volume
-
-# Of ``Task.options``; the others are the operation's parameters.
-OPERATION = "operation"
 
 
 def enhance(
@@ -21,6 +18,7 @@ def enhance(
     parameters: Mapping[str, Option] | None = None,
     progress: Progress | None = None,
     overview: Any = None,
+    device: str = "cpu",
 ) -> Volume:
     """Run one of ``operations.OPERATIONS``.
 
@@ -30,6 +28,7 @@ def enhance(
         parameters: those that are not to be the defaults.
         progress: told of the stages; its token cancels.
         overview: of the volume that this is a part of, as ``learnt_of`` gives it.
+        device: torch device name, or "auto"; for what can use one.
 
     Raises:
         InputError: see ``operations.checked``, and the operation itself.
@@ -37,8 +36,10 @@ def enhance(
     """
     held = operation(name)
     chosen = checked(name, parameters or {})
-    whole = {"overview": overview} if overview is not None else {}
-    return load(held.run)(volume, **chosen, **whole, progress=progress or Progress())
+    more = {"overview": overview} if overview is not None else {}
+    if held.on_device:
+        more["device"] = device
+    return load(held.run)(volume, **chosen, **more, progress=progress or Progress())
 
 
 def learnt_of(
@@ -64,4 +65,4 @@ def learnt_of(
 def run_task(volume: Volume, task: Task, progress: Progress) -> Volume:
     """``enhance`` as a worker runs it: the operation and its parameters are the task's options."""
     options = dict(task.options)
-    return enhance(volume, str(options.pop(OPERATION)), options, progress)
+    return enhance(volume, str(options.pop(OPERATION)), options, progress, device=task.device)

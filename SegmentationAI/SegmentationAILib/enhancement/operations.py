@@ -9,6 +9,8 @@ from SegmentationAILib.engine.task import Option
 from SegmentationAILib.enhancement.orientation import AXIS_CODES
 from SegmentationAILib.errors import InputError
 
+# The task of a worker, and the one of its options that is none of the operation's parameters.
+PREPROCESS, OPERATION = "preprocess", "operation"
 _HERE = "SegmentationAILib.enhancement"
 DENOISE, CONTRAST, BIAS, GRID = "Denoise", "Contrast", "Bias field", "Grid"
 KEEPS_HU = "Keeps HU."
@@ -25,6 +27,7 @@ class Parameter:
         default: a number, or one of ``choices``.
         low, high, decimals: of a number.
         choices: of a text.
+        special: what the lowest number means, where that is something else.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Parameter:
     high: float = 0.0
     decimals: int = 1
     choices: tuple[str, ...] = ()
+    special: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class Operation:
         overview: of what learns from the whole volume, with the parameters and ``progress``, what a part of it needs
             to become what it would in the whole; ``run`` takes it as ``overview``.
         measured: of what fills in the parameters that are to be measured in the whole volume.
+        grey_levels: how many the result has, where these are not on the scale of the volume; 0 where they are.
+        on_device: whether ``run`` takes ``device``.
         shows: whether there is anything to see in a preview.
     """
 
@@ -67,6 +73,8 @@ class Operation:
     reach: str = ""
     overview: str = ""
     measured: str = ""
+    grey_levels: int = 0
+    on_device: bool = False
     shows: bool = True
 
 
@@ -159,12 +167,13 @@ OPERATIONS = {
             KEEPS_HU,
             f"{_HERE}.non_local_means:non_local_means",
             (
-                Parameter("noise_hu", "Noise", "HU", "Standard deviation; 0: measured", 0.0, 0.0, 500.0, 0),
+                Parameter("noise_hu", "Noise", "HU", "Standard deviation", 0.0, 0.0, 500.0, 0, special="measured"),
                 Parameter("strength", "Strength", "", "More averages what is less alike", 1.0, 0.2, 3.0),
                 Parameter("reach_mm", "Reach", "mm", "How far away like voxels are looked for", 2.0, 0.5, 8.0),
             ),
             reach=f"{_HERE}.non_local_means:reach",
             measured=f"{_HERE}.non_local_means:with_noise",
+            on_device=True,
         ),
         Operation(
             "window",
@@ -184,6 +193,7 @@ OPERATIONS = {
             f"{_HERE}.contrast:equalise",
             (_CENTRE, _WIDTH),
             overview=f"{_HERE}.contrast:sampled",
+            grey_levels=256,
         ),
         Operation(
             "CLAHE",
@@ -199,6 +209,7 @@ OPERATIONS = {
                 Parameter("clip", "Limit", "×", "Most that contrast is raised; less is calmer", 3.0, 1.0, 20.0),
             ),
             overview=f"{_HERE}.contrast:sampled",
+            grey_levels=256,
         ),
         Operation(
             "N4",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,26 +13,12 @@ from SegmentationAILib.engine.task import Option
 from SegmentationAILib.engine.worker.registry import load
 from SegmentationAILib.enhancement.enhance import enhance
 from SegmentationAILib.enhancement.operations import Operation, operation
+from SegmentationAILib.enhancement.plane import Plane
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.volume import Grid, Volume
 
 # A plane that is turned against the voxels so little is shown by whole slices of the volume.
 _MOST_SLICES = 4
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """A slice view's plane: 4×4 ``to_ras`` maps its (x, y, z) in mm, z across, to RAS."""
-
-    to_ras: NDArray[np.float64]
-
-    @property
-    def origin(self) -> NDArray[np.float64]:
-        return self.to_ras[:3, 3]
-
-    @property
-    def normal(self) -> NDArray[np.float64]:
-        return self.to_ras[:3, 2] / np.linalg.norm(self.to_ras[:3, 2])
 
 
 def preview(
