@@ -88,9 +88,8 @@ class ModelSection:
         parameters = self._parameters()
         if parameters is None:
             return
-        key = tuple(node.GetID() if node else "" for node in (parameters.inputVolume, parameters.segmentation)) + (
-            parameters.device,
-        )
+        nodes = (parameters.inputVolume, parameters.segmentation)
+        key = (*(node.GetID() if node else "" for node in nodes), parameters.device)
         if key != self._key:
             self._key = key
             self.refresh()

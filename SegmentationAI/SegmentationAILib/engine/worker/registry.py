@@ -9,9 +9,6 @@ from typing import Any
 
 from SegmentationAILib.errors import InputError
 
-# Stands for every name that no other task has.
-ANY = "*"
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -39,10 +36,9 @@ def entry_of(known: dict[str, Entry], name: str) -> Entry:
     Raises:
         InputError: there is none.
     """
-    found = known.get(name) or known.get(ANY)
-    if found is None:
+    if name not in known:
         raise InputError(f"The worker has no task '{name}'; choose one of: {', '.join(known)}.")
-    return found
+    return known[name]
 
 
 def load(path: str) -> Any:
