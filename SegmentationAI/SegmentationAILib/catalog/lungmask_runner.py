@@ -98,12 +98,14 @@ def body_box(hu: NDArray) -> Box:
 
 def _resized(hu: NDArray, place: torch.device) -> torch.Tensor:
     """float32 [256, 256], interpolated between the centres of the outermost voxels; whole HU stay whole."""
-    image = torch.from_numpy(np.ascontiguousarray(hu, dtype=np.float32)).to(place)
+    # In single precision, HU near a half would now and then be rounded another way; Apple's GPUs have no other.
+    dtype = np.float32 if place.type == "mps" else np.float64
+    image = torch.from_numpy(np.ascontiguousarray(hu, dtype=dtype)).to(place)
     resized = F.interpolate(image[None, None], (_SIDE, _SIDE), mode="bilinear", align_corners=True)[0, 0]
-    if hu.dtype.kind == "f":
-        return resized
-    # Halves go away from zero, as in scipy.
-    return (resized.abs() + 0.5).floor() * resized.sign()
+    if hu.dtype.kind != "f":
+        # Halves go away from zero, as in scipy.
+        resized = (resized.abs() + 0.5).floor() * resized.sign()
+    return resized.float()
 
 
 def _nearest(size: int, wanted: int) -> NDArray[np.intp]:
