@@ -114,7 +114,6 @@ class LungNoduleAIWidget(RunPanelWidget):
         self._shownFindings = None
         self._shownRecord = None
         self._appliedFilter = None
-        self._highlighted = None
         self.views = Views(lambda work: qt.QTimer.singleShot(0, work))
         shared = (self.ui, self.logic, self.runControls, lambda: self._parameterNode)
         self.review = ReviewSection(*shared, self.views)
@@ -174,9 +173,7 @@ class LungNoduleAIWidget(RunPanelWidget):
         self.ui.countLabel.text = ""
         if findings is None:
             return
-        if redrawn or self._highlighted != (findings.GetID(), table.chosen_id):
-            self._highlighted = (findings.GetID(), table.chosen_id)
-            self.views.highlight(findings, table.chosen_id)
+        self.views.highlight(findings, table.chosen_id, redrawn=redrawn)
         shown = table.visible_ids
         self.ui.countLabel.text = _("{shown} of {total} nodules").format(shown=len(shown), total=len(table.all_ids))
         rejected = {row.id for row in table.rows if row.verdict == "rejected"}

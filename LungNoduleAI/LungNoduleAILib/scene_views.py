@@ -116,11 +116,21 @@ class Views:
         self._picker: PointPicker | None = None
         self._pair: SideBySide | None = None
         self.edit = lambda findings, nodule_id: open_segment_editor(findings, nodule_name(nodule_id))
-        self.lay_over, self.take_off, self.highlight = lay_over, take_off, highlight
+        self.lay_over, self.take_off = lay_over, take_off
+        self._highlighted: tuple[str, int | None] | None = None
+
+    def highlight(
+        self, findings: slicer.vtkMRMLSegmentationNode, nodule_id: int | None, *, redrawn: bool = False
+    ) -> None:
+        """Let a nodule stand out; ``redrawn`` says that its segments were made anew."""
+        wanted = (findings.GetID(), nodule_id)
+        if redrawn or wanted != self._highlighted:
+            self._highlighted = wanted
+            highlight(findings, nodule_id)
 
     def jump_to(self, findings: slicer.vtkMRMLSegmentationNode, nodule_id: int) -> None:
         """Go to a nodule, which then stands out."""
-        highlight(findings, nodule_id)
+        self.highlight(findings, nodule_id)
         centre = centre_of(findings, nodule_id)
         if centre is not None:
             self.jump(centre)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Longer than any doubling time that is of use, days.
 _LARGEST_NUMBER = 99999.0
+# Of the texts on a nodule, which are scrolled; pixels.
+_TEXT_HEIGHT = 200
 
 
 class AssessmentView:
@@ -70,6 +72,9 @@ class AssessmentView:
             remarks: further sentences on the nodule.
         """
         self._text.setHtml(html.escape(title) if assessment is None else _texts(title, assessment, remarks))
+        height = self._height_of_hint() if assessment is None else _TEXT_HEIGHT
+        self._text.setMinimumHeight(height)
+        self._text.setMaximumHeight(height)
         asked = [] if assessment is None else _questions(assessment, corrections)
         wanted = [(one.name, corrections.get(one.name)) for one in asked]
         if wanted == self._asked:
@@ -79,6 +84,9 @@ class AssessmentView:
         for question in asked:
             self._ask(question, corrections.get(question.name))
         self._questions.setVisible(bool(asked))
+
+    def _height_of_hint(self) -> int:
+        return 2 * self._text.fontMetrics().height()
 
     def _clear(self) -> None:
         self.boxes = {}

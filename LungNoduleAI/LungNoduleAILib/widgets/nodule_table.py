@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 # Of the panel's font, so that ten columns fit beside each other at 350 px.
 _FONT_SCALE = 0.82
 _TITLE_PADDING = 4
+_SORT_ARROW = 12
 _ROW_PADDING = 8
+# The site's words take what room there is.
+_STRETCHED = 1
+# The table is as high as its rows, within these.
+_LEAST_ROWS, _MOST_ROWS = 3, 12
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,8 @@ class NoduleTable:
         widget.verticalHeader().setMinimumSectionSize(10)
         widget.verticalHeader().setDefaultSectionSize(widget.fontMetrics().height() + _ROW_PADDING)
         header = widget.horizontalHeader()
-        header.setStretchLastSection(True)
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(_STRETCHED, qt.QHeaderView.Stretch)
         header.setMinimumSectionSize(10)
         # Bold titles over a chosen row would not fit.
         header.setHighlightSections(False)
@@ -227,6 +233,7 @@ class NoduleTable:
         widget.connect("itemSelectionChanged()", self._on_chosen)
         widget.connect("cellClicked(int,int)", lambda _row, _column: self._on_chosen())
         self._fit_columns()
+        self._fit_height()
 
     def _sort_and_fill(self) -> None:
         header = self._widget.horizontalHeader()
@@ -244,14 +251,25 @@ class NoduleTable:
                 self._widget.setItem(index, position, item)
         self._widget.blockSignals(False)
         self._fit_columns()
+        self._fit_height()
         self.filter(self._minimum_score, self._minimum_diameter_mm)
 
     def _fit_columns(self) -> None:
         """As narrow as titles and cells allow; Qt's own fitting leaves room for a sort arrow beside each title."""
-        metrics = self._widget.horizontalHeader().fontMetrics()
+        header = self._widget.horizontalHeader()
+        metrics = header.fontMetrics()
         for index, column in enumerate(self._columns):
-            title = metrics.size(0, column.title).width() + _TITLE_PADDING
+            arrow = _SORT_ARROW if index == header.sortIndicatorSection() else 0
+            title = metrics.size(0, column.title).width() + _TITLE_PADDING + arrow
             self._widget.setColumnWidth(index, max(title, self._widget.sizeHintForColumn(index)))
+
+    def _fit_height(self) -> None:
+        rows = min(max(len(self._rows), _LEAST_ROWS), _MOST_ROWS)
+        metrics = self._widget.horizontalHeader().fontMetrics()
+        titles = max(metrics.size(0, column.title).height() for column in self._columns) + _ROW_PADDING
+        height = titles + rows * self._widget.verticalHeader().defaultSectionSize + 2 * self._widget.frameWidth
+        self._widget.setMinimumHeight(height)
+        self._widget.setMaximumHeight(height)
 
     def _item(self, column: Column, row: Row) -> qt.QTableWidgetItem:
         item = qt.QTableWidgetItem(column.text(row))
