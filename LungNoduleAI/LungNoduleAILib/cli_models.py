@@ -111,18 +111,22 @@ def remove(model_ids: tuple[str, ...]) -> None:
 @models.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--as", "model_id", metavar="ID", help="The listed model that it is  [default: one of your own]")
-def import_(path: Path, model_id: str | None) -> None:
+@click.option("--fold", "folds", multiple=True, help="Of your nnU-Net, only this one; may be given several times.")
+@click.option("--best", is_flag=True, help="Of your nnU-Net, take checkpoint_best.pth instead of checkpoint_final.pth.")
+def import_(path: Path, model_id: str | None, folds: tuple[str, ...], best: bool) -> None:
     """Install a model from PATH, a zip, weights file or folder on this computer.
 
     With --as, PATH is what the model's publisher gives, or the folder that it unpacks to. Without, it is your own: a
-    folder or zip with one network of nnU-Net v2 or one MONAI bundle.
+    folder or zip with one network of nnU-Net v2, or one MONAI bundle that segments or detects. The folds of an nnU-Net
+    are averaged.
     """
     from SegmentationAILib import catalog
 
     with one_line():
         entry = catalog.entry(model_id) if model_id else None
         with progress_bar() as progress:
-            folder = catalog.import_local(entry, path, progress=progress)
+            training = catalog.Training(folds, "checkpoint_best.pth" if best else "") if folds or best else None
+            folder = catalog.import_local(entry, path, training=training, progress=progress)
         if entry:
             click.echo(entry.terms)
             _tell_of_hashes(entry)

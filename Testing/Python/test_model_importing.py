@@ -201,7 +201,7 @@ def test_own_bundle_as_a_zip(tmp_path):
         (network(channels={"0": "CT", "1": "PET"}), "reads 2 images"),
         (network() | {f"{NETWORK}/dataset.json": b"{"}, "damaged"),
         (bundle(channel_def={}), "names no labels"),
-        (bundle(format="boxes"), "does not segment"),
+        (bundle(format="boxes"), "neither segments nor detects"),
         (bundle() | {"spleen/configs/metadata.json": b"{}"}, "network_data_format"),
         ({name: content for name, content in bundle().items() if "model.pt" not in name}, "no weights"),
         (network() | bundle(), "1 networks of nnU-Net v2"),
@@ -211,6 +211,47 @@ def test_own_model_that_cannot_be_used_is_refused(tmp_path, models, files, said)
     with pytest.raises(InputError, match=said):
         catalog.import_local(None, written(tmp_path / "mine", files))
     assert left(models) == []
+
+
+def test_own_detector_is_listed_as_one(tmp_path):
+    """As the metadata of the model zoo's detectors say it, whose boxes have no names."""
+    files = bundle(type="object", format="dict", channel_def={})
+    place = "spleen/configs/metadata.json"
+    told = json.loads(files[place]) | {"task": "CT lung nodule detection"}
+    entry = catalog.entry(
+        catalog.import_local(None, written(tmp_path / "zoo", files | {place: json.dumps(told).encode()})).name
+    )
+    assert (entry.task, entry.kind) == ("detection", "monai-bundle")
+    assert entry.label_ids == {1: "lung_nodules"}
+    assert entry.settings["box_class"] == 0
+    other = catalog.entry(catalog.import_local(None, written(tmp_path / "other", files)).name)
+    assert other.labels[1].name == "finding"
+
+
+def test_folds_and_checkpoint_of_an_own_network_are_chosen(tmp_path, models):
+    folder = written(tmp_path / "mine", network())
+    [final] = folder.rglob("checkpoint_final.pth")
+    best = final.with_name("checkpoint_best.pth")
+    best.write_bytes(b"best")
+    for n in (1, 2):
+        (final.parents[1] / f"fold_{n}").mkdir()
+        (final.parents[1] / f"fold_{n}" / final.name).write_bytes(b"weights")
+    with pytest.raises(InputError, match=r"no checkpoint_final\.pth in fold 7; folds that have it: 0, 1, 2"):
+        catalog.import_local(None, folder, training=catalog.Training(["0", "7"]))
+    with pytest.raises(InputError, match=r"no checkpoint_best\.pth in fold 1; folds that have it: 0"):
+        catalog.import_local(None, folder, training=catalog.Training(["1"], best.name))
+    with pytest.raises(InputError, match="are chosen of your own models only"):
+        catalog.import_local(catalog.entry("totalsegmentator-body"), folder, training=catalog.Training(["0"]))
+    with pytest.raises(InputError, match="chosen of an nnU-Net only"):
+        catalog.import_local(None, written(tmp_path / "bundle", bundle()), training=catalog.Training(["0"]))
+    assert left(models) == []
+    entry = catalog.entry(catalog.import_local(None, folder, training=catalog.Training(["0"], best.name)).name)
+    [part] = entry.settings["parts"]
+    assert (part["folds"], part["checkpoint"]) == (["0"], best.name)
+    catalog.remove(entry)
+    final.unlink()
+    entry = catalog.entry(catalog.import_local(None, folder, training=catalog.Training(["0"])).name)
+    assert "checkpoint" not in entry.settings["parts"][0]
 
 
 def test_cancelled_import_leaves_nothing(tmp_path, models):

@@ -78,6 +78,19 @@ def test_a_users_network_is_known_by_its_plan(tmp_path, monkeypatch):
     assert catalog.warnings_for(entry, chest(extent=100.0)) == []
 
 
+def test_a_training_that_has_not_ended_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
+    home = write_model(tmp_path / "own", plans(), CLASSES, lambda fold: our_network(plans(), fold))
+    final = home / "fold_0" / "checkpoint_final.pth"
+    final.rename(final.with_name("checkpoint_best.pth"))
+    entry = catalog.entry(catalog.import_local(None, home).name)
+    [sentence] = catalog.warnings_for(entry, chest())
+    assert "has no checkpoint_final.pth" in sentence
+    assert sentence.endswith("checkpoint_best.pth is used.")
+    part = {**entry.settings["parts"][0], "checkpoint": "checkpoint_best.pth"}
+    assert catalog.warnings_for(replace(entry, settings={"parts": [part]}), chest()) == []
+
+
 def test_what_cannot_run_is_refused_in_one_sentence():
     sheared = np.eye(4)
     sheared[1, 2] = 0.3

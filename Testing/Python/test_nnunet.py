@@ -216,6 +216,25 @@ def test_missing_files_and_folds_are_named(tmp_path):
         read_nnunet(tmp_path / "nowhere")
 
 
+def test_the_best_checkpoint_is_read_where_training_has_not_ended(tmp_path):
+    home = write_model(tmp_path, plans(), CLASSES, lambda fold: our_network(plans(), fold), folds=3)
+    final, best = home / "fold_0" / "checkpoint_final.pth", home / "fold_0" / "checkpoint_best.pth"
+    torch.save(checkpoint(our_network(plans(), 9), plans()), best)
+
+    def first(**chosen) -> torch.Tensor:
+        return next(iter(read_nnunet(home, **chosen).networks[0].state_dict().values()))
+
+    weights = [next(iter(our_network(plans(), seed).state_dict().values())) for seed in (0, 1, 9)]
+    assert torch.equal(first(), weights[0])
+    assert torch.equal(first(checkpoint=best.name), weights[2])
+    final.unlink()
+    assert len(read_nnunet(home).networks) == 2
+    assert torch.equal(first(), weights[1])
+    assert torch.equal(first(folds=[0]), weights[2])
+    with pytest.raises(InputError, match=r"no fold_0/checkpoint_final\.pth"):
+        read_nnunet(home, folds=[0, 1])
+
+
 def test_plans_of_older_versions_are_read(tmp_path):
     """The format of TotalSegmentator's models."""
 

@@ -8,6 +8,7 @@ from SegmentationAILib.catalog.fetching import fetch
 from SegmentationAILib.catalog.importing import import_local
 from SegmentationAILib.catalog.integrity import Damage, network_folder, verify
 from SegmentationAILib.catalog.listing import Catalog, entry, load
+from SegmentationAILib.catalog.own_model import Training
 from SegmentationAILib.catalog.removing import remove
 from SegmentationAILib.catalog.store import Record, installed, models_folder, provenance, record_of, records
 from SegmentationAILib.catalog.suitability import check_input, check_segmentation, warnings_for
@@ -17,6 +18,7 @@ __all__ = [
     "Damage",
     "Entry",
     "Record",
+    "Training",
     "check_input",
     "check_segmentation",
     "entry",

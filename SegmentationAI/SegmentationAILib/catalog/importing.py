@@ -11,7 +11,7 @@ from SegmentationAILib.catalog.archive import check_room, unpack
 from SegmentationAILib.catalog.entry import Entry, ModelFile
 from SegmentationAILib.catalog.integrity import check_contents
 from SegmentationAILib.catalog.listing import load, parsed_own
-from SegmentationAILib.catalog.own_model import describe
+from SegmentationAILib.catalog.own_model import Training, describe
 from SegmentationAILib.catalog.store import Origin, hash_of, models_folder
 from SegmentationAILib.catalog.workshop import Workshop, land, workshop
 from SegmentationAILib.engine.progress import Progress
@@ -25,6 +25,7 @@ def import_local(
     entry: Entry | None,
     path: str | Path,
     *,
+    training: Training | None = None,
     progress: Progress = Progress(),  # noqa: B008 - immutable
 ) -> Path:
     """Install a model from this computer; what ``path`` names is copied and stays as it is.
@@ -32,8 +33,10 @@ def import_local(
     Args:
         entry: the catalogue's model that it is: its zip or weights file as published (the hash is checked), a folder
             with all of its zips, or the folder that they unpack to. None for a model of the user's own: a folder or
-            zip with one network of nnU-Net v2 or one MONAI bundle; the catalogue lists it from then on.
+            zip with one network of nnU-Net v2, or one MONAI bundle that segments or detects; the catalogue lists it
+            from then on.
         path: zip, weights file or folder.
+        training: folds and checkpoint of a user's own nnU-Net.
         progress: told of each file; its token cancels.
 
     Returns:
@@ -47,7 +50,9 @@ def import_local(
     if not path.exists():
         raise InputError(f"'{path}' does not exist; check the path.")
     if entry is None:
-        return _import_own(path, progress)
+        return _import_own(path, training, progress)
+    if training is not None:
+        raise InputError(f"Folds and checkpoints of '{entry.id}' are set; they are chosen of your own models only.")
     if entry.built_in:
         raise InputError(f"'{entry.id}' comes with ThoraxAI; it needs no import.")
     check_room(models_folder(), _size(path))
@@ -115,7 +120,7 @@ def _folders(entry: Entry, path: Path) -> dict[str, Path]:
     raise InputError(f"'{path.name}' is not '{entry.id}': it has no {', '.join(missing)}; give the folder that has.")
 
 
-def _import_own(path: Path, progress: Progress) -> Path:
+def _import_own(path: Path, training: Training | None, progress: Progress) -> Path:
     check_room(models_folder(), _size(path))
     with workshop(_MAKING) as places:
         if path.is_file():
@@ -123,7 +128,7 @@ def _import_own(path: Path, progress: Progress) -> Path:
         else:
             _copy(path, places.made / path.name, progress.part(0.0, 0.7))
         catalog = load()
-        model = describe(places.made, path.stem if path.is_file() else path.name, catalog.structures)
+        model = describe(places.made, path.stem if path.is_file() else path.name, catalog.structures, training)
         entry = parsed_own(model, catalog.structures)
         if any(one.id == entry.id for one in catalog):
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from SegmentationAILib.catalog.store import hash_of, record_of
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.resources import resource
+
+# What training leaves of each fold: at its end, and at its best so far.
+FINAL, BEST = CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,18 @@ def network_folder(model: Path, part: str) -> Path:
     if not any(found.glob("fold_*/checkpoint_*.pth")):
         raise InputError(f"'{found.name}' has no weights (fold_0/checkpoint_final.pth); give the whole folder.")
     return found
+
+
+def checkpoint_of(home: Path, folds: Sequence[int | str] | None = None) -> str:
+    """The file of each fold that is read: ``FINAL``, or ``BEST`` where training has not come to its end.
+
+    Args:
+        home: folder that holds the folds.
+        folds: that are wanted, which must all have it; if not given, one that has it will do, as in nnU-Net.
+    """
+    enough = any if folds is None else all
+    there = sorted(home.glob("fold_*")) if folds is None else [home / f"fold_{fold}" for fold in folds]
+    return next((name for name in CHECKPOINTS if enough((path / name).is_file() for path in there)), FINAL)
 
 
 def _incomplete(entry: Entry, path: str) -> InputError:

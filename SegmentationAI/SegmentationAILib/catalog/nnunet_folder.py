@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from SegmentationAILib.catalog.integrity import checkpoint_of
 from SegmentationAILib.catalog.nnunet_networks import Architecture, UNet, architecture_of, load_weights
 from SegmentationAILib.errors import InputError
 
-CHECKPOINT = "checkpoint_final.pth"
 _RESAMPLING = {"resample_data_or_seg_to_shape", None}
 _NORMALIZATIONS = ("CTNormalization", "ZScoreNormalization", "RescaleTo01Normalization", "NoNormalization")
 _NUMPY = [
@@ -95,15 +95,15 @@ def read_nnunet(
     folder: Path,
     *,
     folds: Sequence[int | str] | None = None,
-    checkpoint: str = CHECKPOINT,
+    checkpoint: str | None = None,
     configuration: str | None = None,
 ) -> NnUNetModel:
     """Read a model's folder.
 
     Args:
         folder: that holds ``plans.json``, or a folder above it that holds one such folder.
-        folds: numbers, or "all"; every fold that is there if not given.
-        checkpoint: file in each fold's folder.
+        folds: numbers, or "all"; every fold that is there if not given. The logits of several are averaged.
+        checkpoint: file in each fold's folder; as ``checkpoint_of`` chooses if not given.
         configuration: name; the one that the checkpoint was trained with if not given.
 
     Raises:
@@ -112,6 +112,7 @@ def read_nnunet(
     """
     home = _home(Path(folder))
     plans, dataset = (_read_json(home / name) for name in ("plans.json", "dataset.json"))
+    checkpoint = checkpoint or checkpoint_of(home, folds)
     names = [str(fold) for fold in folds] if folds is not None else _folds(home, checkpoint)
     contents = [_read_checkpoint(home / f"fold_{name}" / checkpoint) for name in names]
     trained_with = contents[0].get("init_args", {}).get("configuration")

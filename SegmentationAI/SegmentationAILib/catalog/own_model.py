@@ -5,41 +5,63 @@ from __future__ import annotations
 import colorsys
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from SegmentationAILib.catalog.entry import MONAI_BUNDLE, NNUNET
+from SegmentationAILib.catalog.integrity import checkpoint_of
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiotherapy.local_names import propose
 from SegmentationAILib.terminology import ANATOMICAL_STRUCTURE, Structure
 
+# Task, value -> name, modality, settings.
+Described = tuple[str, dict[int, str], str, dict[str, Any]]
 _TISSUE = ["85756007", "Tissue"]
 _SURE = 0.7
 # Turns of the colour circle between one structure and the next, so that no two are alike.
 _GOLDEN = 0.618034
 
 
-def describe(folder: Path, name: str, structures: Mapping[str, Structure]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Training:
+    """Which of an nnU-Net's trainings are run.
+
+    Attributes:
+        folds: numbers or "all", whose logits are averaged; every fold that is there if empty.
+        checkpoint: file of each; as ``checkpoint_of`` chooses if empty.
+    """
+
+    folds: Sequence[str] = ()
+    checkpoint: str = ""
+
+
+def describe(
+    folder: Path, name: str, structures: Mapping[str, Structure], training: Training | None = None
+) -> dict[str, Any]:
     """A model as in catalog.json, with its own licence and structures in it.
 
     Args:
         folder: with the model's files, at any depth.
         name: of what the user gave; the id is made of it.
         structures: those that the catalogue knows, by id.
+        training: of an nnU-Net.
 
     Raises:
-        InputError: it is neither one network of nnU-Net v2 nor one MONAI bundle, does not segment, reads more than one
-            image, or names no labels.
+        InputError: it is neither one network of nnU-Net v2 nor one MONAI bundle that segments or detects, reads more
+            than one image, names no labels, or lacks a wanted fold.
     """
     # A dataset folder of nnU-Net can hold copies of these in deeper folders.
     networks = [path.parent for path in sorted(folder.rglob("plans.json")) if any(path.parent.glob("fold_*"))]
     bundles = [path.parents[1] for path in sorted(folder.rglob("configs/metadata.json"))]
     if len(networks) == 1 and not bundles:
-        labels, modality, settings = _nnunet(networks[0], folder)
+        task, labels, modality, settings = _nnunet(networks[0], folder, training or Training())
         kind = NNUNET
     elif len(bundles) == 1 and not networks:
-        labels, modality, settings = _bundle(bundles[0], folder)
+        if training is not None:
+            raise InputError(f"'{name}' is a MONAI bundle; folds and checkpoints are chosen of an nnU-Net only.")
+        task, labels, modality, settings = _bundle(bundles[0], folder)
         kind = MONAI_BUNDLE
     else:
         raise InputError(
@@ -57,7 +79,7 @@ def describe(folder: Path, name: str, structures: Mapping[str, Structure]) -> di
     return {
         "id": f"own-{re.sub(r'[^a-z0-9.]+', '-', name.lower()).strip('-.') or 'model'}",
         "title": name,
-        "task": "segmentation",
+        "task": task,
         "kind": kind,
         "version": "-",
         "licence": {
@@ -77,7 +99,7 @@ def describe(folder: Path, name: str, structures: Mapping[str, Structure]) -> di
     }
 
 
-def _nnunet(network: Path, folder: Path) -> tuple[dict[int, str], str, dict[str, Any]]:
+def _nnunet(network: Path, folder: Path, training: Training) -> Described:
     held = _json(network / "dataset.json")
     labels = held.get("labels")
     if not isinstance(labels, dict) or not all(isinstance(value, int) for value in labels.values()):
@@ -91,37 +113,58 @@ def _nnunet(network: Path, folder: Path) -> tuple[dict[int, str], str, dict[str,
     channels = held.get("channel_names", held.get("modality", {}))
     if len(channels) != 1:
         raise InputError(f"'{network.name}' reads {len(channels)} images of a patient; only models of one can be used.")
+    folds = list(training.folds) or None
+    checkpoint = training.checkpoint or checkpoint_of(network, folds)
+    there = sorted(path.parent.name.removeprefix("fold_") for path in network.glob(f"fold_*/{checkpoint}"))
+    if missing := set(folds or there[:1] or ["0"]) - set(there):
+        raise InputError(
+            f"'{network.name}' has no {checkpoint} in fold {', '.join(sorted(missing))}; folds that have it: "
+            f"{', '.join(there) or 'none'}."
+        )
     part = {
         "folder": network.relative_to(folder).as_posix(),
-        "folds": None,
+        "folds": folds,
         "labels": {str(value): value for value in sorted(named)},
     }
-    return named, _modality(next(iter(channels.values()))), {"parts": [part]}
+    if training.checkpoint:
+        part["checkpoint"] = training.checkpoint
+    return "segmentation", named, _modality(next(iter(channels.values()))), {"parts": [part]}
 
 
-def _bundle(bundle: Path, folder: Path) -> tuple[dict[int, str], str, dict[str, Any]]:
+def _bundle(bundle: Path, folder: Path) -> Described:
     held = _json(bundle / "configs" / "metadata.json")
     try:
         image = held["network_data_format"]["inputs"]["image"]
         output = held["network_data_format"]["outputs"]["pred"]
         channels, modality = int(image["num_channels"]), str(image.get("modality", "CT"))
-        named = {int(value): str(name) for value, name in output.get("channel_def", {}).items() if int(value) != 0}
+        classes = {int(value): str(name) for value, name in output.get("channel_def", {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"The metadata.json of '{bundle.name}' does not say what the model reads and gives (network_data_format); "
             "complete it."
         ) from error
-    if output.get("format") != "segmentation":
-        raise InputError(f"'{bundle.name}' does not segment; of MONAI bundles only those that do can be imported.")
     if channels != 1:
         raise InputError(f"'{bundle.name}' reads {channels} images of a patient; only models of one can be used.")
+    if output.get("format") == "segmentation":
+        task, named, settings = "segmentation", {value: name for value, name in classes.items() if value != 0}, {}
+    elif output.get("type") == "object" and output.get("format") == "dict":
+        task, settings = "detection", {"box_class": 0}
+        named = {value + 1: name for value, name in classes.items()} or {1: _finding(held)}
+    else:
+        raise InputError(f"'{bundle.name}' neither segments nor detects; of MONAI bundles only those can be imported.")
     if not named:
         raise InputError(f"The metadata.json of '{bundle.name}' names no labels (channel_def); add them.")
     weights = next((path for path in (bundle / "models/model.pt", bundle / "models/model.ts") if path.is_file()), None)
     if weights is None:
         raise InputError(f"'{bundle.name}' has no weights (models/model.pt); give the whole bundle.")
-    root = bundle.relative_to(folder).as_posix()
-    return named, _modality(modality), {"bundle": root, "weights": weights.relative_to(folder).as_posix()}
+    settings |= {"bundle": bundle.relative_to(folder).as_posix(), "weights": weights.relative_to(folder).as_posix()}
+    return task, named, _modality(modality), settings
+
+
+def _finding(metadata: Mapping[str, Any]) -> str:
+    """What a detector of one class finds, by what its authors say that it does."""
+    told = f"{metadata.get('task', '')} {metadata.get('description', '')}".lower()
+    return "lung nodules" if "nodule" in told and "lung" in told else "finding"
 
 
 def _modality(name: str) -> str:

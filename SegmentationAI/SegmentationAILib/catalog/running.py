@@ -103,7 +103,8 @@ def _by_nnunet(
     parts = parts_for(entry, structures)
     running = progress.part(_CROP_END if crop is not None else 0.0, 1.0)
     for n, part in enumerate(parts):
-        model = read_nnunet(network_folder(installed(entry), part["folder"]), folds=part.get("folds"))
+        home = network_folder(installed(entry), part["folder"])
+        model = read_nnunet(home, folds=part.get("folds"), checkpoint=part.get("checkpoint"))
         step = running.part(n / len(parts), (n + 1) / len(parts))
         spacing = tuple(float(mm) for mm in grid.spacing[::-1])
         found = segment(model, array[window][None], spacing, options, device=device, progress=step)

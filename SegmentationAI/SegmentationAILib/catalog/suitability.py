@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from SegmentationAILib.catalog.entry import BUILT_IN, LUNGMASK, MONAI_BUNDLE, NNUNET, Entry
-from SegmentationAILib.catalog.integrity import network_folder
+from SegmentationAILib.catalog.integrity import BEST, FINAL, checkpoint_of, network_folder
 from SegmentationAILib.catalog.store import installed
 from SegmentationAILib.checks import looks_like_ct
 from SegmentationAILib.errors import InputError
@@ -68,9 +69,15 @@ def warnings_for(entry: Entry, volume: Volume) -> list[str]:
 
     Returns:
         Sentences: of a volume whose modality nobody tells, of values that are no HU, of voxels or slices further apart
-        than those that the model works on, and of a volume that is small for its windows. Empty where all fits.
+        than those that the model works on, of a volume that is small for its windows, and of networks of nnU-Net whose
+        training has not come to its end. Empty where all fits.
     """
-    return [*_of_values(entry, volume), *_of_spacing(entry, volume), *_of_extent(entry, volume)]
+    return [
+        *_of_values(entry, volume),
+        *_of_spacing(entry, volume),
+        *_of_extent(entry, volume),
+        *_of_checkpoints(entry),
+    ]
 
 
 def _of_values(entry: Entry, volume: Volume) -> list[str]:
@@ -116,6 +123,22 @@ def _of_extent(entry: Entry, volume: Volume) -> list[str]:
         f"The volume is {extent[axis]:.0f} mm from {_AXES[axis]} and '{entry.id}' reads {window[axis]:.0f} mm at once; "
         "at the edges of so small a volume it is less reliable."
     ]
+
+
+def _of_checkpoints(entry: Entry) -> list[str]:
+    folder = installed(entry) if entry.kind == NNUNET else None
+    if folder is None:
+        return []
+    found = []
+    for part in entry.settings["parts"]:
+        with suppress(InputError):
+            home = network_folder(folder, part["folder"])
+            if not part.get("checkpoint") and checkpoint_of(home, part.get("folds")) == BEST:
+                found.append(
+                    f"'{home.name}' of '{entry.id}' has no {FINAL}, so its training may not have come to its "
+                    f"end; {BEST} is used."
+                )
+    return found
 
 
 def _own_spacing(entry: Entry) -> NDArray[np.float64] | None:
