@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import slicer
 
 from LungNoduleAILib import workflow
 from LungNoduleAILib.analysis import NODULES, Findings
@@ -100,3 +101,13 @@ def ball(volume: Volume, centre: tuple[float, float, float], radius: float) -> n
 def _nodule(volume: Volume, lungs, number: int, sphere: phantom.Sphere) -> Nodule:
     mask, _ = characterize(volume, sphere.centre, 2 * sphere.radius, np.isin(lungs.array, (1, 2)))
     return nodule_of(volume, lungs, mask, number, 2 * sphere.radius, 1.0 - 0.3 * number)
+
+
+def in_study(volume_node, patient: str, day: str) -> None:
+    """Puts a volume under patient and study, as Slicer's DICOM module does."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    owner = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "patient")
+    hierarchy.SetItemAttribute(owner, "DICOM.PatientID", patient)
+    study = hierarchy.CreateStudyItem(owner, "study")
+    hierarchy.SetItemAttribute(study, "DICOM.StudyDate", day)
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(volume_node), study)

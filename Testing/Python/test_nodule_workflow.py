@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import numpy as np
 import pytest
 import slicer
-from nodule_scene import FOUND, MISSED, ball, chest_with_findings, in_scene, with_prior
+from nodule_scene import FOUND, MISSED, ball, chest_with_findings, in_scene, in_study, with_prior
 
 from LungNoduleAILib import scene, workflow, workflow_report
 from LungNoduleAILib.guidelines.findings import Kind
@@ -285,13 +285,3 @@ def test_prior_of_another_patient_is_refused_by_what_slicer_knows(two_studies):
     assert workflow.compare(current, prior, None, exams).days == 152
     with pytest.raises(InputError, match="are the current ones"):
         workflow.compare(current, current, 10.0)
-
-
-def in_study(volume_node, patient: str, day: str) -> None:
-    """Puts a volume under patient and study, as Slicer's DICOM module does."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    owner = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "patient")
-    hierarchy.SetItemAttribute(owner, "DICOM.PatientID", patient)
-    study = hierarchy.CreateStudyItem(owner, "study")
-    hierarchy.SetItemAttribute(study, "DICOM.StudyDate", day)
-    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(volume_node), study)
