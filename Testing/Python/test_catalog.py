@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 from pydicom.sr.codedict import codes
 
 from SegmentationAILib import catalog, organ_model
-from SegmentationAILib.catalog import listing
+from SegmentationAILib.catalog import listing, timing
 from SegmentationAILib.catalog.entry import KINDS
+from SegmentationAILib.catalog.state import State, state_of
+from SegmentationAILib.catalog.tasks import task_for
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.organs import LUNG_STRUCTURES
 from SegmentationAILib.radiotherapy import tg263
 from SegmentationAILib.resources import resource
 from SegmentationAILib.terminology import Structure
+from SegmentationAILib.volume import Grid
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "Resources" / "catalog.json"
@@ -264,3 +269,15 @@ def test_licence_number_and_non_commercial_are_said():
     assert "no commercial use" in terms
     assert "licence number" in terms
     assert [entry.id for entry in ENTRIES if not entry.licence.commercial] == ["totalsegmentator-heartchambers-highres"]
+
+
+def test_before_the_packages_are_installed_the_list_is_there(monkeypatch):
+    """A fresh Slicer opens the panel before anything was installed."""
+    monkeypatch.delenv("THORAXAI_MODELS")
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    assert [one.id for one in catalog.load()] == [one.id for one in ENTRIES]
+    assert state_of(BY_ID["organs"]) is State.BUILT_IN
+    assert state_of(BY_ID["totalsegmentator-body"]) is State.TO_FETCH
+    assert timing.estimate(task_for("lungs"), Grid((2, 2, 2), np.eye(4))) is None

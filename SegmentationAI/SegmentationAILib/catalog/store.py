@@ -104,7 +104,8 @@ def installed(entry: Entry) -> Path | None:
 
 def record_of(entry: Entry) -> Record | None:
     """The record of an installed model, None where there is none or it cannot be read."""
-    return _read(models_folder() / entry.folder)
+    folder = _folder()
+    return _read(folder / entry.folder) if folder else None
 
 
 def provenance(entry: Entry) -> dict[str, Any]:
@@ -128,8 +129,8 @@ def provenance(entry: Entry) -> dict[str, Any]:
 
 def records() -> Iterator[Record]:
     """All installed models, by folder name."""
-    folder = models_folder()
-    if folder.is_dir():
+    folder = _folder()
+    if folder and folder.is_dir():
         for path in sorted(folder.iterdir()):
             if record := _read(path):
                 yield record
@@ -156,6 +157,14 @@ def strangers(folder: Path) -> list[Path]:
     record = _read(folder)
     ours = {folder / file.path for file in record.files} | {folder / RECORD} if record else set()
     return sorted(path for path in folder.rglob("*") if path.is_file() and path not in ours)
+
+
+def _folder() -> Path | None:
+    """The models' folder; None where what tells it is not installed yet, so that nothing can have been fetched."""
+    try:
+        return models_folder()
+    except ImportError:
+        return None
 
 
 def _read(folder: Path) -> Record | None:

@@ -62,12 +62,12 @@ def _work(model_id: str, structures: Collection[str] | None, grid: Grid) -> floa
 
 
 def _held() -> dict[str, dict[str, list[float]]]:
-    """Seconds for a litre and a network, by model and device; empty where there is no file or someone damaged it."""
+    """Seconds for a litre and a network, by model and device; empty where there is no file, or a damaged one."""
     try:
         held = json.loads((models_folder() / _FILE).read_text(encoding="utf-8"))
         return {
             str(model): {str(device): [float(one) for one in runs] for device, runs in devices.items()}
             for model, devices in held.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, ImportError):
         return {}
