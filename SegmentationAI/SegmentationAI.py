@@ -25,6 +25,7 @@ from SegmentationAILib.engine.steps import Call, Steps
 from SegmentationAILib.enhancement.logic import PreprocessLogic
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.provenance import RESULT_ATTRIBUTE
+from SegmentationAILib.radiotherapy.comparison_logic import ComparisonLogic
 from SegmentationAILib.radiotherapy.logic import RadiotherapyLogic
 from SegmentationAILib.resources import resource
 from SegmentationAILib.slicer_application import install_dependencies, show_chart
@@ -117,11 +118,17 @@ class SegmentationAIWidget(RunPanelWidget):
         return SegmentationAILogic()
 
     def moreSections(self) -> tuple:
-        return (self.ui.modelCollapsibleButton, self.ui.preprocessCollapsibleButton, self.ui.radiotherapyCollapsibleButton)
+        return (
+            self.ui.modelCollapsibleButton,
+            self.ui.preprocessCollapsibleButton,
+            self.ui.radiotherapyCollapsibleButton,
+            self.ui.compareCollapsibleButton,
+        )
 
     def setupPanel(self) -> None:
         import qt
 
+        from SegmentationAILib.widgets.compare_section import CompareSection
         from SegmentationAILib.widgets.model_section import ModelSection  # needs Qt
         from SegmentationAILib.widgets.preprocess_section import PreprocessSection
         from SegmentationAILib.widgets.radiotherapy_section import RadiotherapySection
@@ -144,6 +151,7 @@ class SegmentationAIWidget(RunPanelWidget):
             self._checkCanRun,
         )
         self.preprocess = PreprocessSection(self.ui, self.logic, self.runControls, lambda: self._parameterNode)
+        self.comparison = CompareSection(self.ui, self.logic, self.runControls, lambda: self._parameterNode)
         self.radiotherapy = RadiotherapySection(
             self.ui, self.logic, self.runControls, lambda: self._parameterNode, show_chart
         )
@@ -155,6 +163,7 @@ class SegmentationAIWidget(RunPanelWidget):
         self.models.show()
         self.preprocess.show()
         self.radiotherapy.show()
+        self.comparison.show()
         segmentation = self._parameterNode.segmentation if self._parameterNode else None
         if segmentation is self._shownSegmentation:
             return
@@ -175,6 +184,7 @@ class SegmentationAIWidget(RunPanelWidget):
         self.models.close()
         self.preprocess.close()
         self.radiotherapy.close()
+        self.comparison.close()
         super().cleanup()
 
     def showVolumes(self) -> None:
@@ -196,7 +206,7 @@ class SegmentationAIWidget(RunPanelWidget):
         self.runControls.say(said)
 
 
-class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic, PreprocessLogic):
+class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic, PreprocessLogic, ComparisonLogic):
     """Segmentation without the panel.
 
     Example::

@@ -84,7 +84,8 @@ def test_table_and_csv_say_the_same(reference, test, tmp_path):
     assert tuple(rows[0]) == (*COLUMNS, "Surface Dice tolerance [mm]")
     assert [row["Structure"] for row in rows] == ["Heart", "GTVp", "Liver", "Lung_L"]
     assert rows[0]["Surface Dice tolerance [mm]"] == "1.5"
-    for title in COLUMNS[2:]:
+    assert [row["Compared with"] for row in rows] == ["Heart", "gtvP", "", ""]
+    for title in COLUMNS[3:]:
         assert [float(row[title] or "nan") for row in rows] == pytest.approx(
             comparison.column(title), rel=1e-4, nan_ok=True
         )

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import atomic_write
 from SegmentationAILib.metrics import compare
-from SegmentationAILib.preprocess import resample
 from SegmentationAILib.radiotherapy.structure_set import StructureSet
 
 # Title of a column -> its figure in ``metrics.compare``, or what is counted here.
@@ -29,7 +28,7 @@ _FIGURES = {
     "Volume ratio": "volume_ratio",
     "Centre shift [mm]": "centre_shift_mm",
 }
-COLUMNS = ("Structure", "Held by", *_FIGURES)
+COLUMNS = ("Structure", "Held by", "Compared with", *_FIGURES)
 BOTH, REFERENCE_ONLY, TEST_ONLY = "both", "reference only", "test only"
 
 
@@ -41,11 +40,13 @@ class ComparedStructure:
         name: as in the reference, or as in the test where only that holds it.
         held_by: ``BOTH``, ``REFERENCE_ONLY`` or ``TEST_ONLY``.
         figures: those of ``metrics.compare`` and ``reference_ml`` and ``test_ml``; empty where one set lacks it.
+        compared_with: name in the test; "" where one set lacks it.
     """
 
     name: str
     held_by: str
     figures: dict[str, float]
+    compared_with: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Comparison:
             return [one.name for one in self.structures]
         if title == "Held by":
             return [one.held_by for one in self.structures]
+        if title == "Compared with":
+            return [one.compared_with for one in self.structures]
         return np.array([one.figures.get(_FIGURES[title], math.nan) for one in self.structures])
 
     def table(self) -> str:
@@ -108,7 +111,8 @@ def compare_structure_sets(reference: StructureSet, test: StructureSet, toleranc
             "reference_ml": np.count_nonzero(one.mask) * reference.grid.voxel_volume / 1000,
             "test_ml": np.count_nonzero(test[one.name].mask) * test.grid.voxel_volume / 1000,
         }
-        rows.append(ComparedStructure(one.name, BOTH, compare(one.mask, other, spacing, tolerance_mm) | volumes))
+        figures = compare(one.mask, other, spacing, tolerance_mm) | volumes
+        rows.append(ComparedStructure(one.name, BOTH, figures, test[one.name].name))
     added = [ComparedStructure(one.name, TEST_ONLY, {}) for one in test if one.name not in reference]
     return Comparison((*rows, *missed, *added), tolerance_mm)
 
@@ -133,6 +137,9 @@ def write_comparison(path: str | Path, comparison: Comparison) -> Path:
 def _on_grid_of(reference: StructureSet, test: StructureSet, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if test.grid.same_as(reference.grid):
         return mask
+    # Sets on other grids are rare in a panel, and torch takes seconds to load.
+    from SegmentationAILib.preprocess import resample  # noqa: PLC0415
+
     return resample(mask.astype(np.uint8), test.grid, reference.grid, mode="nearest").astype(bool)
 
 

@@ -280,20 +280,6 @@ class RadiotherapyLogic:
         slicer.mrmlScene.SaveStateForUndo()
         return workflow.evaluate(segmentation, volumeNode, doseNode, template, prescriptionGy, progress)
 
-    def compareStructures(
-        self,
-        reference: slicer.vtkMRMLSegmentationNode,
-        test: slicer.vtkMRMLSegmentationNode,
-        volumeNode: slicer.vtkMRMLScalarVolumeNode,
-        toleranceMm: float = 2.0,
-        progress: Progress | None = None,
-    ) -> slicer.vtkMRMLTableNode:
-        """A table with a row for each structure that both have: Dice, HD95, surface Dice and more."""
-        workflow = self._workflow
-
-        slicer.mrmlScene.SaveStateForUndo()
-        return workflow.compare(reference, test, volumeNode, toleranceMm, progress)
-
     @cached_property
     def _workflow(self) -> Any:
         """What does the work; it needs packages that may be missing, which is asked again until they are there."""

@@ -12,7 +12,6 @@ import numpy as np
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiotherapy import graph, scene, tumour_prior
-from SegmentationAILib.radiotherapy.comparison_report import COLUMNS, compare_structure_sets
 from SegmentationAILib.radiotherapy.ct_export import write_ct_series
 from SegmentationAILib.radiotherapy.dose import read_dose
 from SegmentationAILib.radiotherapy.drawing import draw_missing
@@ -291,22 +290,6 @@ def evaluate(
     chart = scene.add_dvh(evaluation.curves, held, dose_node)
     table = scene.add_goals(evaluation.results, dose_node) if evaluation.results else None
     return evaluation, chart, table
-
-
-def compare(
-    reference: Node, test: Node, volume_node: Node, tolerance_mm: float = 2.0, progress: Progress | None = None
-) -> Node:
-    """A table node with a row for each structure that both segmentations have.
-
-    Raises:
-        InputError: a segmentation is missing, or they share no structure.
-    """
-    progress = progress or Progress()
-    sets = [scene.structure_set_from_node(one, volume_node) for one in (reference, test)]
-    progress(0.3, "Comparing")
-    comparison = compare_structure_sets(*sets, tolerance_mm)
-    columns = [(title, comparison.column(title)) for title in COLUMNS]
-    return scene.add_comparison(f"{test.GetName()} against {reference.GetName()}", columns, test)
 
 
 def _colour(number: int) -> tuple[float, float, float]:
