@@ -51,9 +51,12 @@ class Ellipsoid:
         """
         held = share > 0
         points, weights = points_mm[held], share[held]
-        factor = np.linalg.cholesky(np.cov(points.T, aweights=weights) + 1e-3 * np.eye(3))
+        centre = np.average(points, axis=0, weights=weights)
+        moments = (points - centre).T @ ((points - centre) * weights[:, None]) / weights.sum()
+        # A voxel is no point: without its own extent, few voxels would have no form.
+        factor = np.linalg.cholesky(moments + np.eye(3) * np.cbrt(voxel_mm3) ** 2 / 12)
         radius = np.cbrt(3 * float(weights.sum()) * voxel_mm3 / (4 * np.pi))
-        return cls(np.average(points, axis=0, weights=weights), factor * (radius / np.cbrt(np.linalg.det(factor))))
+        return cls(centre, factor * (radius / np.cbrt(np.linalg.det(factor))))
 
     @property
     def radius_mm(self) -> float:

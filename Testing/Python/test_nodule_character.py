@@ -57,6 +57,15 @@ def test_ground_glass_around_a_core_counts(kernel, slice_mm):
     assert abs(volume_error(shape, kernel=kernel, slice_mm=slice_mm, noise_hu=30.0)) <= 0.05
 
 
+@pytest.mark.parametrize("kernel", [SOFT, SHARP], ids=["soft", "sharp"])
+def test_ground_glass_of_the_smallest_nodule_counts_in_noise_too(kernel):
+    """6 mm with a core of 3.6 mm, which blur leaves no plateau; noise of 60 HU alone can cost more than 5 %."""
+    shape = ball(6.0, solid_share=0.6)
+    errors = [volume_error(shape, kernel=kernel, slice_mm=1.25, noise_hu=noise) for noise in (15.0, 30.0, 60.0)]
+    assert np.mean(np.abs(errors)) <= 0.05
+    assert np.max(np.abs(errors)) <= 0.15
+
+
 def test_ground_glass_of_a_larger_nodule_counts():
     """Above 13 mm the shapes are the CT's own, no ellipsoids."""
     shape = ball(15.0, solid_share=0.5)

@@ -1,7 +1,8 @@
 """python -m benchmarks.nodule_volumes [OUT]: volumes of digital nodules against the truth, as a markdown table.
 
 Each nodule is rendered at every slice thickness, kernel and noise, outlined half a millimetre too large and half a
-millimetre off, and refined. Errors are shares of the true volume; mean and worst are over the noise levels.
+millimetre off, and refined. Errors are shares of the true volume; a cell has the mean size of the error, and the worst, over
+noise levels and draws of the noise.
 """
 
 from __future__ import annotations
@@ -76,17 +77,18 @@ def measured(name: str, diameter_mm: float, slice_mm: float, kernel: Kernel, noi
     return Row(name, diameter_mm, slice_mm, kernel.name, noise_hu, volume / ct.volume_mm3 - 1, solid_error)
 
 
-def rows() -> Iterator[Row]:
+def rows(draws: int) -> Iterator[Row]:
     for name in SHAPES:
         for diameter in DIAMETERS_MM:
             for kernel in KERNELS:
                 for slice_mm in SLICES_MM:
-                    for seed, noise in enumerate(NOISE_HU):
-                        yield measured(name, diameter, slice_mm, kernel, noise, seed)
+                    for level, noise in enumerate(NOISE_HU):
+                        for draw in range(draws):
+                            yield measured(name, diameter, slice_mm, kernel, noise, level + 100 * draw)
 
 
 def markdown(table: list[Row]) -> str:
-    """Mean and worst error by shape, diameter and slice, both kernels side by side."""
+    """Mean size of the error, and the worst, by shape, diameter and slice, both kernels side by side."""
     lines = [
         "| nodule | mm | " + " | ".join(f"{k.name} {s:g} mm" for k in KERNELS for s in SLICES_MM) + " |",
         "|---|---|" + "---|" * (len(KERNELS) * len(SLICES_MM)),
@@ -104,7 +106,7 @@ def markdown(table: list[Row]) -> str:
                             getattr(r, part) for r in of_nodule if r.kernel == kernel.name and r.slice_mm == slice_mm
                         ]
                         worst = max(errors, key=abs, default=float("nan"))
-                        cells.append(f"{np.mean(errors):+.0%} ({worst:+.0%})")
+                        cells.append(f"{np.mean(np.abs(errors)):.1%} ({worst:+.1%})")
                 label = name if part == "error" else f"{name}: solid part"
                 lines.append(f"| {label} | {diameter:g} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -112,9 +114,10 @@ def markdown(table: list[Row]) -> str:
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path), required=False)
-def main(out: Path | None) -> None:
+@click.option("--draws", default=1, show_default=True, help="Draws of the noise at each of its levels.")
+def main(out: Path | None, draws: int) -> None:
     """Print the table; with OUT, write every row to OUT/nodule_volumes.json too."""
-    table = list(rows())
+    table = list(rows(draws))
     click.echo(markdown(table))
     if out:
         out.mkdir(parents=True, exist_ok=True)
