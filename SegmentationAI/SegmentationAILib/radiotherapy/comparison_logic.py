@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import slicer
 
@@ -11,14 +12,9 @@ from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.steps import Call, Steps
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
-from SegmentationAILib.radiotherapy.comparison_report import (
-    BOTH,
-    COLUMNS,
-    REFERENCE_ONLY,
-    TEST_ONLY,
-    ComparedStructure,
-    Comparison,
-)
+
+if TYPE_CHECKING:
+    from SegmentationAILib.radiotherapy.comparison_report import Comparison
 
 
 class ComparisonLogic:
@@ -75,6 +71,14 @@ class ComparisonLogic:
     ) -> Steps[tuple[Comparison, slicer.vtkMRMLTableNode]]:
         """``compareStructures`` for a window that must not wait; with the figures as they are."""
         self.requireDependencies()
+        from SegmentationAILib.radiotherapy.comparison_report import (
+            BOTH,
+            COLUMNS,
+            REFERENCE_ONLY,
+            TEST_ONLY,
+            ComparedStructure,
+            Comparison,
+        )
         from SegmentationAILib.radiotherapy.pair_comparison import COMPARE, TOLERANCE, mask_pair
         from SegmentationAILib.radiotherapy.scene import add_comparison
         from SegmentationAILib.scene import mask_from_segment, volume_from_node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
@@ -12,12 +12,14 @@ import slicer
 from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiotherapy.comparison_logic import segment_ids
-from SegmentationAILib.radiotherapy.comparison_report import BOTH, Comparison, write_comparison
 from SegmentationAILib.radiotherapy.pair_scene import PairDisplay
 from SegmentationAILib.widgets.pair_table import PairTable, number
 from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
 from SegmentationAILib.widgets.translation import tr
+
+if TYPE_CHECKING:
+    from SegmentationAILib.radiotherapy.comparison_report import Comparison
 
 # Edits announce themselves often: the table follows once they pause.
 _PAUSE_MS = 150
@@ -140,7 +142,7 @@ class CompareSection:
 
     def _show_figures(self) -> None:
         held = self._comparison.structures if self._comparison else ()
-        self._table.show_figures({one.name: one.figures for one in held if one.held_by == BOTH})
+        self._table.show_figures({one.name: one.figures for one in held if one.compared_with})
         self._show_details()
 
     def _on_pair(self, name: str, other: str) -> None:
@@ -164,7 +166,7 @@ class CompareSection:
 
     def _show_details(self) -> None:
         held = self._comparison.structures if self._comparison else ()
-        found = next((one for one in held if one.name == self._table.chosen and one.held_by == BOTH), None)
+        found = next((one for one in held if one.name == self._table.chosen and one.compared_with), None)
         self._ui.comparisonDetailsLabel.setText(_described(found.figures) if found else "")
         self._ui.comparisonDetailsLabel.setVisible(found is not None)
 
@@ -189,6 +191,9 @@ class CompareSection:
         self._controls.start(steps())
 
     def _export(self) -> None:
+        # Files of every kind take a moment to load, which opening the panel should not.
+        from SegmentationAILib.radiotherapy.comparison_report import write_comparison  # noqa: PLC0415
+
         parent = self._ui.exportComparisonButton.window()
         path = qt.QFileDialog.getSaveFileName(parent, tr("Export comparison"), "comparison.csv", "CSV (*.csv)")
         if not path:
