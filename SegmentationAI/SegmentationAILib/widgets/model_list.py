@@ -27,7 +27,7 @@ class ModelList:
     """A row for each model that answers to what is typed; the chosen one stays chosen while it is listed.
 
     Args:
-        search_edit: takes the words; Down and Return go on to the list.
+        search_edit: takes the words; Return takes the first answer.
         widget: shows the rows.
         icon_path: path of an icon by its file's name.
         chosen: told the id of the model that the user chose.

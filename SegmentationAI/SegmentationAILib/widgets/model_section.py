@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import qt
@@ -46,6 +46,7 @@ class ModelSection:
     ) -> None:
         self._ui = ui
         self._parameters = parameters
+        self._say = say
         self._changed = changed
         self._entries: dict[str, Entry] = {}
         self._states: dict[str, State] = {}
@@ -87,6 +88,8 @@ class ModelSection:
         """Show what the parameter node says."""
         parameters = self._parameters()
         if parameters is None:
+            # What is on this computer may change until it is shown again.
+            self._key = None
             return
         nodes = (parameters.inputVolume, parameters.segmentation)
         key = (*(node.GetID() if node else "" for node in nodes), parameters.device)
@@ -100,7 +103,7 @@ class ModelSection:
     def refresh(self) -> None:
         """Look again which models there are, where, and how long they took."""
         parameters = self._parameters()
-        self._entries = {one.id: one for one in catalog.load() if one.task == "segmentation" and one.labels}
+        self._entries = {one.id: one for one in self._known() if one.task == "segmentation" and one.labels}
         self._states = {one: state_of(entry) for one, entry in self._entries.items()}
         grid = self._grid()
         self._estimates = {
@@ -122,14 +125,21 @@ class ModelSection:
     def _on_wanted(self, wanted: frozenset[str] | None) -> None:
         self._parameters().wantedStructures = ALL if wanted is None else ",".join(sorted(wanted))
 
-    def _on_stored(self, model_id: str) -> None:
-        """A model came or went."""
+    def _on_stored(self, added: str) -> None:
+        """A model came or went; one that the user added is chosen."""
         if self._parameters() is None:
             return
         self.refresh()
-        if model_id in self._entries and model_id != self._parameters().task:
-            self._on_model(model_id)
+        if added:
+            self._on_model(added)
         self._changed()
+
+    def _known(self) -> Iterable[Entry]:
+        try:
+            return catalog.load()
+        except InputError as problem:
+            self._say(str(problem), is_problem=True)
+            return ()
 
     def _show_card(self) -> None:
         parameters, entry = self._parameters(), self.entry

@@ -29,7 +29,7 @@ class ModelStore:
         chosen: gives the chosen model.
         say: shows a sentence, as ``RunControls.say``.
         prepare: installs what fetching needs; raises InputError or Cancelled.
-        stored: told the id of a model that came or went; "" where that is not known.
+        stored: called when a model came or went, with the id of one that the user added to the list, else "".
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ModelStore:
         self._say = say
         self._prepare = prepare
         self._stored = stored
-        self._moved = ""
+        self._added = ""
         self._dialog: LicenceDialog | None = None
         self._transfer = ModelTransfer(ui, say, self._on_ended)
         self._state: State | None = None
@@ -142,7 +142,7 @@ class ModelStore:
                 raise InputError(" ".join(f"{damage}." for damage in damages))
             return tr("The files of '{title}' are as they should be.").format(title=entry.title)
 
-        self._moved = entry.id
+        self._added = ""
         self._transfer.start(lambda progress: catalog.verify(entry, progress), say)
         self.show(entry, self._state)
 
@@ -161,7 +161,7 @@ class ModelStore:
             self._say(str(problem), is_problem=True)
         else:
             self._say(tr("'{title}' is removed.").format(title=entry.title))
-        self._stored(entry.id)
+        self._stored("")
 
     def _on_open_folder(self) -> None:
         folder = catalog.models_folder()
@@ -180,11 +180,11 @@ class ModelStore:
             return
 
         def done(folder: Path) -> str:
-            self._moved = entry.id if entry else folder.name
+            self._added = "" if entry else folder.name
             title = entry.title if entry else folder.name
             return tr("'{title}' is ready to run.").format(title=title)
 
-        self._moved = entry.id if entry else ""
+        self._added = ""
         self._transfer.start(work, done)
         self.show(entry, self._state)
 
@@ -201,7 +201,7 @@ class ModelStore:
         return False
 
     def _on_ended(self) -> None:
-        self._stored(self._moved)
+        self._stored(self._added)
 
     def _window(self) -> qt.QWidget:
         return self._ui.modelFetchButton.window()

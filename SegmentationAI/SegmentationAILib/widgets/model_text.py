@@ -20,10 +20,10 @@ _DOT = " \N{MIDDLE DOT} "
 
 
 def row_text(match: Match, state: State, estimate: Estimate | None) -> str:
-    """Two lines: the title; what it finds, how large it is, what it may be used for, how long it takes."""
+    """Two lines: the title; what it finds, what it may be used for, how long it takes, how large it is or where."""
     entry = match.entry
-    time = f"\N{ALMOST EQUAL TO} {duration(estimate.seconds)}" if estimate else ""
-    facts = filter(None, (_finds(match), _licence_in_short(entry), _size_or_state(entry, state), time))
+    time = f"~{duration(estimate.seconds)}" if estimate else ""
+    facts = filter(None, (_finds(match), _licence_in_short(entry), time, _size_or_state(entry, state)))
     # The second line tells how many.
     title = re.sub(r", \d+ structures", "", entry.title)
     return f"{title}\n{_DOT.join(facts)}"
@@ -143,7 +143,9 @@ def _in_short(citation: str) -> str:
     text = citation[: address.start()].strip() if address else citation
     if len(text) > _LONGEST_CITATION:
         text = f"{text[:_LONGEST_CITATION].rpartition(' ')[0]}\N{HORIZONTAL ELLIPSIS}"
-    link = f" <a href='{escape(address.group())}'>{tr('link')}</a>" if address else ""
+    link = (
+        f" <a href='{escape(address.group())}'>{tr('link') if text else escape(address.group())}</a>" if address else ""
+    )
     # Where words are long, lines may end within them.
     return escape(text).replace("_", "_\N{ZERO WIDTH SPACE}") + link
 
