@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection
-from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import qt
 import slicer
 import vtk
@@ -16,11 +13,11 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
 )
 
 from LungNoduleAILib.logic import NoduleLogic
-from SegmentationAILib import dependencies, phantom
+from LungNoduleAILib.module_test import LungNoduleAITest  # noqa: F401 - Slicer looks for it here
+from SegmentationAILib import dependencies
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.steps import Call, Steps
@@ -295,71 +292,3 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
         from LungNoduleAILib.scene_highlight import show_only
 
         show_only(findings, noduleIds)
-
-
-class LungNoduleAITest(ScriptedLoadableModuleTest):
-    """Needs no file: the test makes a small chest itself."""
-
-    NODULES = (phantom.Sphere((70.0, 10.0, 0.0), 7.0), phantom.Sphere((-60.0, -20.0, -30.0), 9.0))
-
-    def setUp(self) -> None:
-        if dependencies.find_missing(dependencies.requirements()):
-            self.skipTest("PyTorch is not installed")
-        slicer.mrmlScene.Clear()
-
-    def test_NodulesAreFoundAndMeasured(self) -> None:
-        from SegmentationAILib.scene import add_volume  # needs torch
-
-        logic = LungNoduleAILogic()
-        findings = logic.detect(add_volume(phantom.chest(self.NODULES)), device="cpu")
-        rows = logic.noduleRows(findings)
-        for nodule, lung in zip(self.NODULES, ("right", "left"), strict=True):
-            distances = [np.linalg.norm(np.subtract((row["r"], row["a"], row["s"]), nodule.centre)) for row in rows]
-            row = rows[int(np.argmin(distances))]
-            self.assertLess(min(distances), 3.0)
-            self.assertEqual(row["lung"], lung)
-            self.assertAlmostEqual(row["mean_diameter_mm"] / (2 * nodule.radius), 1.0, delta=0.2)
-        self.delayDisplay("Both nodules are where they were put")
-
-    def test_ReviewAndReport(self) -> None:
-        from SegmentationAILib.scene import add_volume  # needs torch
-
-        logic = LungNoduleAILogic()
-        findings = logic.detect(add_volume(phantom.chest(self.NODULES)), device="cpu", maximumNodules=2)
-        logic.showOnly(findings, [2])
-        self.assertFalse(findings.GetDisplayNode().GetSegmentVisibility("nodule 1"))
-        self.assertTrue(findings.GetDisplayNode().GetSegmentVisibility("nodule 2"))
-        logic.accept(findings, 1)
-        logic.reject(findings, 2)
-        self.assertEqual([row["decision"] for row in logic.noduleRows(findings)], ["accepted", "rejected"])
-        self.assertEqual(logic.undo(findings), "nodule 2 rejected")
-        logic.correct(findings, 1, kind="solid", spiculation=False)
-        logic.setPatient(findings, age=64, female=True, family_history=False, emphysema=False)
-        low, high = logic.overview(findings)[0].brock
-        self.assertTrue(0.0 < low <= high < 1.0)
-        image = slicer.util.arrayFromSegmentBinaryLabelmap(findings, "nodule 1", logic.volumeOf(findings))
-        before = logic.nodules(findings)[0].measurements.volume_mm3
-        image[::2] = 0
-        slicer.util.updateSegmentBinaryLabelmapFromArray(image, findings, "nodule 1", logic.volumeOf(findings))
-        after = logic.characterize(findings, 1, device="cpu")[0].measurements.volume_mm3
-        self.assertLess(after, 0.8 * before)
-        logic.undo(findings)
-        self.assertEqual(logic.nodules(findings)[0].measurements.volume_mm3, before)
-        with self.assertRaises(InputError):
-            logic.compare(findings, findings, days=100)
-        with tempfile.TemporaryDirectory() as folder:
-            written = logic.report(findings, folder, formats=("csv", "json", "html"))
-            self.assertEqual([path.name for path in written], ["nodules.csv", "nodules.json", "report.html"])
-            lines = written[0].read_text(encoding="utf-8").splitlines()
-            self.assertTrue(lines[0].startswith("id,r,a,s,mean_diameter_mm,volume_mm3,mean_hu,score"))
-            self.assertEqual(len(lines), 1 + len(logic.noduleRows(findings)))
-            self.assertIn("nodule 1", (Path(folder) / "report.html").read_text(encoding="utf-8").lower())
-        self.delayDisplay("Decisions are kept, undone and reported")
-
-    def test_BadInputLeavesSceneAsItWas(self) -> None:
-        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
-        before = slicer.mrmlScene.GetNumberOfNodes()
-        with self.assertRaises(InputError):
-            LungNoduleAILogic().detect(volumeNode)
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
-        self.delayDisplay("A volume without voxels is refused")

@@ -11,7 +11,7 @@ from LungNoduleAILib.node_roles import MARKUPS_ROLE
 from LungNoduleAILib.nodule import nodule_name
 
 # The chosen nodule differs from the others by its filled outline and its mark, not by a colour alone.
-_CHOSEN_FILL, _OTHER_OUTLINE, _OTHER_IN_3D = 0.25, 0.7, 0.6
+_CHOSEN_FILL, _OTHER_OUTLINE, _OTHER_IN_3D = 0.15, 0.7, 0.6
 _CHOSEN_MARK_RGB, _OTHER_MARK_RGB = (1.0, 0.85, 0.2), (0.8, 0.8, 0.8)
 
 

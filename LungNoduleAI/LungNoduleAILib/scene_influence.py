@@ -13,9 +13,11 @@ from SegmentationAILib.volume import Volume
 # Of the volume node: whose it is, and the nodules that resemble that one.
 _OF_NODULE = "ThoraxAI.Nodule"
 _SIMILAR = "ThoraxAI.Similar"
-# Against and for a nodule; what says nothing is clear, so that the CT is seen.
+# From what speaks a little for a nodule to what speaks most; lighter to darker, for all kinds of colour vision.
 _INFLUENCE_COLOURS = "ThoraxAI.Influence"
-_AGAINST_RGB, _FOR_RGB = (0.23, 0.30, 0.75), (0.90, 0.25, 0.10)
+_LITTLE_RGB, _MOST_RGB = (1.0, 0.88, 0.35), (0.80, 0.10, 0.10)
+# Less than this share of the most is left clear, so that the CT is seen; slice views take no colour's own opacity.
+_LEAST_SHARE = 0.15
 _OVERLAY_OPACITY = 0.5
 
 
@@ -23,6 +25,8 @@ def add_influence(
     explanation: Explanation, name: str, uid: str, segmentation: slicer.vtkMRMLSegmentationNode
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """A volume of what speaks for a nodule (above 0) and against it, to lay over the CT; saved with the findings.
+
+    What speaks for it is coloured; what speaks against it has its values in the volume and is clear.
 
     Args:
         name: of the nodule.
@@ -42,11 +46,14 @@ def add_influence(
         node.SetAttribute(_SIMILAR, to_text(explanation.similar))
         segmentation.AddNodeReferenceID(INFLUENCE_ROLE, node.GetID())
         place_beside(node, volume_node)
-        most = float(np.abs(explanation.influence).max()) or 1.0
+        most = float(explanation.influence.max(initial=0.0)) or 1.0
+        least = _LEAST_SHARE * most
         display = node.GetDisplayNode()
         display.SetAndObserveColorNodeID(_influence_colours().GetID())
         display.AutoWindowLevelOff()
-        display.SetWindowLevel(2 * most, 0.0)
+        display.SetWindowLevelMinMax(least, most)
+        display.SetThreshold(least, most)
+        display.ApplyThresholdOn()
         display.SetInterpolate(True)
     return node
 
@@ -91,7 +98,7 @@ def take_off() -> None:
 
 
 def _influence_colours() -> slicer.vtkMRMLColorTableNode:
-    """From all against, by clear, to all for; one node for all nodules."""
+    """One node for all nodules."""
     node = slicer.mrmlScene.GetSingletonNode(_INFLUENCE_COLOURS, "vtkMRMLColorTableNode")
     if node is not None:
         return node
@@ -101,7 +108,6 @@ def _influence_colours() -> slicer.vtkMRMLColorTableNode:
     node.SetTypeToUser()
     count = 256
     node.SetNumberOfColors(count)
-    for n, share in enumerate(np.linspace(-1, 1, count)):
-        rgb = _FOR_RGB if share > 0 else _AGAINST_RGB
-        node.SetColor(n, f"{share:+.2f}", *rgb, abs(float(share)))
+    for n, share in enumerate(np.linspace(0, 1, count)):
+        node.SetColor(n, f"{share:.2f}", *np.add((1 - share) * np.array(_LITTLE_RGB), share * np.array(_MOST_RGB)), 1.0)
     return slicer.mrmlScene.AddNode(node)

@@ -1,86 +1,168 @@
-"""Pictures of both panels at work, beside the views, from a real run on the demo CT."""
+"""Pictures of both panels in each state, beside the views, from real runs on the demo CT."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import numpy as np
 import slicer
-from numpy.typing import NDArray
-from PIL import Image
-from PySide6.QtGui import QImage
 
 from host import boot
 from host.demo import DEMO_CT
+from host.earlier_ct import earlier_ct
 from host.picture import LEVEL_HU, WINDOW_HU
-from host.views import FourUp
+from host.studio import ROOT, Studio, use_dark_theme
 from SegmentationAILib.files import load
-from SegmentationAILib.volume import Volume
+from SegmentationAILib.volume import Grid, Volume
 
-ROOT = Path(__file__).resolve().parents[2]
-PANEL_WIDTH = 380
-VIEW_SIZE = 400
 # The largest nodule of the demo CT.
 TUMOUR_RAS = (-72.5, -77.2, -190.4)
+# Across the slice views, mm.
+NODULE_WIDTH_MM, PAIR_WIDTH_MM = 120.0, 150.0
+DAYS_BETWEEN = 180
+RUNNING_PERCENT = 35
+# Sections that the pictures of the five states show.
+SHOWN_ANYWAY = ("inputs", "advanced", "results", "nodule")
 
 
 @click.command()
-@click.option("--output", type=click.Path(path_type=Path), required=True)
-def main(output: Path) -> None:
-    """Draw each panel after a run on the demo CT into the output folder."""
-    output.mkdir(parents=True, exist_ok=True)
-    host = boot.start()
+@click.option("--output", type=click.Path(path_type=Path), default=ROOT / "Resources" / "Screenshots")
+@click.option("--panel", "panels", type=click.Choice(["SegmentationAI", "LungNoduleAI"]), multiple=True)
+def main(output: Path, panels: tuple[str, ...]) -> None:
+    """Draw the panels in each state into the output folder."""
+    studio = Studio(boot.start(), output)
+    ct = load(DEMO_CT)
+    work = {"SegmentationAI": draw_segmentation, "LungNoduleAI": draw_nodules}
+    for name in panels or tuple(work):
+        began = time.monotonic()
+        slicer.mrmlScene.Clear()
+        work[name](studio, ct)
+        click.echo(f"{name}: {time.monotonic() - began:.0f} s")
+    for path in studio.made:
+        click.echo(f"{path} {path.stat().st_size / 1000:.0f} kB")
+
+
+def draw_segmentation(studio: Studio, ct: Volume) -> None:
+    """Segmentation AI: five states, and each section that only it has."""
+    draw_states(studio, "SegmentationAI", ct, lambda panel: whole_chest(studio, ct))
+    node = add_ct(studio, ct)
+    panel = studio.open("SegmentationAI")
+    for name in sections_of(panel):
+        only(panel, name)
+        if name == "radiotherapy":
+            contour(studio, panel, node)
+        studio.settle(panel)
+        studio.shoot(f"SegmentationAI-{name}", panel)
+    studio.close(panel)
+
+
+def draw_nodules(studio: Studio, ct: Volume) -> None:
+    """Lung Nodule AI: five states, review, explanation, patient, follow-up, export."""
+    draw_states(studio, "LungNoduleAI", ct, lambda panel: choose_first(studio, panel, ct))
+    findings = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    panel = studio.open("LungNoduleAI")
+    widget, ui = panel.self(), panel.self().ui
+    ui.inputSelector.setCurrentNode(widget.logic.volumeOf(findings))
+    ui.findingsSelector.setCurrentNode(findings)
+    only(panel, "results", "nodule")
+    review(studio, panel)
+    near(studio, widget, findings)
+    studio.shoot("LungNoduleAI-review", panel)
+    ui.explainButton.click()
+    studio.settle(panel)
+    studio.shoot("LungNoduleAI-explanation", panel)
+    ui.explainButton.click()
+    for name in ("patient", "export"):
+        only(panel, "results", name)
+        studio.settle(panel)
+        studio.shoot_panel(f"LungNoduleAI-{name}", panel)
+    use_dark_theme()
+    only(panel, "inputs", "results", "nodule")
+    studio.settle(panel)
+    studio.shoot_panel("LungNoduleAI-dark-2x", panel, scale=2)
+    studio.host.qt_application.setPalette(studio.host.qt_application.style().standardPalette())
+    follow_up(studio, panel, ct)
+    studio.close(panel)
+
+
+def draw_states(studio: Studio, name: str, ct: Volume, after_run: Callable) -> None:
+    """A panel in an empty scene, with a CT, at work, with its result and after a failure."""
+    panel = studio.open(name)
+    ui = panel.self().ui
+    studio.shoot(f"{name}-empty", panel)
+    add_ct(studio, ct)
+    studio.settle(panel)
+    studio.shoot(f"{name}-loaded", panel)
+    before = studio.views.image()
+    running = studio.during(panel, RUNNING_PERCENT, ui.runButton.click)
+    studio.shoot(f"{name}-running", running, before)
+    after_run(panel)
+    studio.settle(panel)
+    studio.shoot(f"{name}-results", panel)
+    phantom = add_phantom(studio)
+    ui.inputSelector.setCurrentNode(phantom)
+    studio.during(panel, 0, ui.runButton.click)
+    studio.shoot(f"{name}-error", panel)
+    slicer.mrmlScene.RemoveNode(phantom)
+    studio.close(panel)
+
+
+def add_ct(studio: Studio, ct: Volume) -> slicer.vtkMRMLScalarVolumeNode:
+    """The CT in the scene and the views, once."""
     from SegmentationAILib.scene import add_volume  # noqa: PLC0415 - needs the scene
 
-    volume = load(DEMO_CT)
-    node = add_volume(volume)
-    views = FourUp(host.session.app, VIEW_SIZE)
-    views.show(node, WINDOW_HU, LEVEL_HU)
-    for name in ("SegmentationAI", "LungNoduleAI"):
-        path = output / f"{name}.png"
-        panel = run(host, name)
-        frame(views, volume)
-        compose(grab(panel), views.image()).save(path)
-        click.echo(path)
-        if name == "LungNoduleAI":
-            path = output / "NoduleReview.png"
-            review(host, panel)
-            views.frame(panel.self().logic.nodules(panel.self().ui.findingsSelector.currentNode())[0].centre_ras, 120.0)
-            compose(grab(panel), views.image()).save(path)
-            click.echo(path)
-        panel.close()
-        hide_results()
-    path = output / "Radiotherapy.png"
-    panel = contour(host, node)
-    frame(views, volume)
-    views.jump(TUMOUR_RAS)
-    compose(grab(panel), views.image()).save(path)
-    panel.close()
-    click.echo(path)
+    node = slicer.mrmlScene.GetFirstNodeByName(ct.name) or add_volume(ct)
+    studio.views.show(node, WINDOW_HU, LEVEL_HU)
+    whole_chest(studio, ct)
+    return node
 
 
-def run(host: boot.Host, name: str):
-    """The module's panel after its button was clicked."""
-    host.load_module(ROOT / name / f"{name}.py")
-    panel = getattr(slicer.modules, name.lower()).createNewWidgetRepresentation()
-    widget = panel.self()
-    panel.resize(PANEL_WIDTH, 2 * VIEW_SIZE)
-    panel.show()
-    panel.isEntered = True
-    widget.enter()
-    widget.ui.runButton.click()
-    if name == "LungNoduleAI":
-        widget.ui.nodulesTable.selectRow(0)
-    settle(host, panel)
-    return panel
+def add_phantom(studio: Studio) -> slicer.vtkMRMLScalarVolumeNode:
+    """A jar of water, as scanners are checked with: no chest, which both panels say."""
+    from SegmentationAILib.scene import add_volume  # noqa: PLC0415 - needs the scene
+
+    k, j, i = np.indices((60, 100, 100))
+    hu = np.where(np.hypot(j - 50, i - 50) < 40, 0, -1000).astype(np.int16)
+    hu += np.where((k + j + i) % 2, 8, -8).astype(np.int16)
+    matrix = np.diag([-2.5, -2.5, 2.5, 1.0])
+    matrix[:3, 3] = (125.0, 125.0, -75.0)
+    node = add_volume(Volume(hu, Grid(hu.shape, matrix), "water phantom", modality="CT"))
+    studio.views.show(node, 400.0, 0.0)
+    studio.views.frame((0.0, 0.0, 0.0), 260.0)
+    return node
 
 
-def review(host: boot.Host, panel) -> None:
+def whole_chest(studio: Studio, ct: Volume) -> None:
+    """All of the CT in the slice views, and of the results in the 3-D view."""
+    for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        segmentation.CreateClosedSurfaceRepresentation()
+    size_ijk = np.array(ct.shape[::-1])
+    studio.views.frame(tuple(ct.grid.ras((size_ijk - 1) / 2)), float((size_ijk * ct.spacing).max()) * 0.9)
+    studio.views.fit_camera()
+
+
+def choose_first(studio: Studio, panel, ct: Volume) -> None:
+    """The surest nodule is chosen; the views go through it and still show the whole chest."""
+    whole_chest(studio, ct)
+    table = panel.self().ui.nodulesTable
+    table.selectRow(0)
+    markups = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
+    whole_chest(studio, ct)
+    studio.views.jump(tuple(markups.GetNthControlPointPositionWorld(0)))
+
+
+def near(studio: Studio, widget, findings) -> None:
+    """The slice views close to the first nodule."""
+    studio.views.frame(widget.logic.nodules(findings)[0].centre_ras, NODULE_WIDTH_MM)
+
+
+def review(studio: Studio, panel) -> None:
     """The first nodule accepted, the last rejected, what is known of the patient entered, the first chosen."""
     ui, widget = panel.self().ui, panel.self()
-    ui.inputsCollapsibleButton.setChecked(False)
+    add_views_ct(studio, widget.logic.volumeOf(ui.findingsSelector.currentNode()))
     ui.nodulesTable.selectRow(ui.nodulesTable.rowCount - 1)
     ui.rejectButton.click()
     ui.nodulesTable.selectRow(0)
@@ -88,30 +170,48 @@ def review(host: boot.Host, panel) -> None:
     findings = ui.findingsSelector.currentNode()
     widget.logic.setPatient(findings, age=64, female=True, pack_years=30, family_history=False, emphysema=False)
     widget.logic.correct(findings, 1, spiculation=False)
-    settle(host, panel)
+    studio.settle(panel)
 
 
-def contour(host: boot.Host, ct: slicer.vtkMRMLScalarVolumeNode):
+def add_views_ct(studio: Studio, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+    studio.views.show(node, WINDOW_HU, LEVEL_HU)
+
+
+def follow_up(studio: Studio, panel, ct: Volume) -> None:
+    """An earlier CT, made from the demo CT by moving it and shrinking the largest nodule, compared side by side."""
+    from SegmentationAILib.scene import add_volume  # noqa: PLC0415 - needs the scene
+
+    ui = panel.self().ui
+    prior = add_volume(earlier_ct(ct, TUMOUR_RAS))
+    display = prior.GetDisplayNode()
+    display.AutoWindowLevelOff()
+    display.SetWindowLevel(WINDOW_HU, LEVEL_HU)
+    only(panel, "inputs", "results", "followUp")
+    ui.priorSelector.setCurrentNode(prior)
+    ui.daysSpinBox.setValue(DAYS_BETWEEN)
+    studio.during(panel, 0, ui.compareButton.click)
+    ui.nodulesTable.selectRow(0)
+    ui.sideBySideButton.click()
+    ui.pairsTable.selectRow(0)
+    only(panel, "results", "followUp")
+    studio.settle(panel)
+    studio.shoot("LungNoduleAI-follow-up", panel, studio.views.pair_image(("Red", "Yellow"), PAIR_WIDTH_MM))
+
+
+def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
     """The radiotherapy section after a tumour was outlined from one point and margins were derived."""
-    panel = slicer.modules.segmentationai.createNewWidgetRepresentation()
-    widget = panel.self()
-    panel.resize(PANEL_WIDTH, 2 * VIEW_SIZE)
-    panel.show()
-    panel.isEntered = True
-    widget.enter()
-    ui = widget.ui
-    for section in (ui.inputsCollapsibleButton, ui.resultsCollapsibleButton):
-        section.setChecked(False)
-    for section in (ui.radiotherapyCollapsibleButton, ui.tumourCollapsibleButton, ui.ruleCollapsibleButton):
+    ui = panel.self().ui
+    for section in (ui.tumourCollapsibleButton, ui.ruleCollapsibleButton):
         section.setChecked(True)
     points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "tumour")
     points.AddControlPointWorld(TUMOUR_RAS)
     points.SetDisplayVisibility(False)
     ui.inputSelector.setCurrentNode(ct)
     ui.tumourPointsSelector.setCurrentNode(points)
-    ui.contourTumourButton.click()
+    studio.during(panel, 0, ui.contourTumourButton.click)
     structures = ui.structuresSelector.currentNode()
     lungs = next(n for n in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if n.GetName().endswith(" lungs"))
+    lungs.SetDisplayVisibility(False)
     for name in ("right lung", "left lung"):
         structures.GetSegmentation().CopySegmentFromSegmentation(lungs.GetSegmentation(), name)
     for name, rule in (
@@ -121,7 +221,7 @@ def contour(host: boot.Host, ct: slicer.vtkMRMLScalarVolumeNode):
     ):
         ui.structureNameEdit.setText(name)
         ui.ruleEdit.setText(rule)
-        ui.setRuleButton.click()
+        studio.during(panel, 0, ui.setRuleButton.click)
     display = structures.GetDisplayNode()
     display.SetVisibility2DFill(False)
     display.SetSliceIntersectionThickness(2)
@@ -129,50 +229,27 @@ def contour(host: boot.Host, ct: slicer.vtkMRMLScalarVolumeNode):
         display.SetSegmentVisibility(name, name == "Lungs")
         display.SetSegmentOpacity3D(name, 0.2)
     display.SetSegmentOpacity3D("PTVp", 0.4)
-    for _ in range(30):
-        host.process_events()
-        time.sleep(0.02)
-    return panel
+    structures.CreateClosedSurfaceRepresentation()
+    studio.views.fit_camera()
+    studio.views.jump(TUMOUR_RAS)
 
 
-def hide_results() -> None:
-    for kind in ("vtkMRMLSegmentationNode", "vtkMRMLMarkupsFiducialNode"):
-        for node in slicer.util.getNodesByClass(kind):
-            node.SetDisplayVisibility(False)
+def sections_of(panel) -> list[str]:
+    """The panel's sections that the pictures of its states do not show, in the order of the work."""
+    named = {name: one for name, one in vars(panel.self().ui).items() if name.endswith("CollapsibleButton")}
+    names = {one: name.removesuffix("CollapsibleButton") for name, one in named.items()}
+    top = [one for one in names if not any(other.isAncestorOf(one) for other in names if other is not one)]
+    top.sort(key=lambda one: one.y)
+    return [names[one] for one in top if names[one] not in SHOWN_ANYWAY]
 
 
-def frame(views: FourUp, volume: Volume) -> None:
-    """Show the whole chest, the slices through the first nodule where there is one."""
-    for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
-        segmentation.CreateClosedSurfaceRepresentation()
-    size_ijk = np.array(volume.shape[::-1])
-    centre = volume.grid.ras((size_ijk - 1) / 2)
-    views.frame(tuple(centre), float((size_ijk * volume.spacing).max()) * 0.9)
-    markups = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLMarkupsFiducialNode")
-    views.jump(markups.GetNthControlPointPositionWorld(0) if markups else tuple(centre))
-
-
-def grab(panel) -> NDArray[np.uint8]:
-    """RGB [row, column, 3] of a widget."""
-    image = panel.grab().toImage().convertToFormat(QImage.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), dtype=np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
-
-
-def settle(host: boot.Host, panel) -> None:
-    """Give all widgets the height that they ask for, as in Slicer's scrolled column."""
-    host.process_events()
-    wanted = max(panel.minimumSizeHint().height(), panel.layout().totalHeightForWidth(PANEL_WIDTH))
-    panel.resize(PANEL_WIDTH, max(2 * VIEW_SIZE, wanted))
-    host.process_events()
-
-
-def compose(panel: NDArray[np.uint8], views: NDArray[np.uint8]) -> Image.Image:
-    """Panel to the left of the views, as in Slicer, where what does not fit is scrolled to."""
-    height = len(views)
-    panel = panel[:height]
-    padded = [np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)), constant_values=239) for part in (panel, views)]
-    return Image.fromarray(np.hstack(padded))
+def only(panel, *names: str) -> None:
+    """Open these sections and close the others."""
+    ui = panel.self().ui
+    for name in (*SHOWN_ANYWAY, *sections_of(panel)):
+        section = getattr(ui, f"{name}CollapsibleButton", None)
+        if section is not None:
+            section.setChecked(name in names)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class NoduleTable:
         self._chosen = chosen
         self._rows: list[Row] = []
         self._minimum_score = self._minimum_diameter_mm = 0.0
-        # Short or in two lines, for a narrow panel.
+        # Short, for a narrow panel.
         self._places = {
             "right upper lobe": tr("RUL"),
             "right middle lobe": tr("RML"),
@@ -60,11 +60,7 @@ class NoduleTable:
             "left lower lobe": tr("LLL"),
         }
         self._sides = {"left lung": tr("L"), "right lung": tr("R")}
-        self._zones = {
-            "upper zone": "\N{UPWARDS ARROW}",
-            "middle zone": "\N{EN DASH}",
-            "lower zone": "\N{DOWNWARDS ARROW}",
-        }
+        self._zones = {"upper zone": tr("upper"), "middle zone": tr("mid"), "lower zone": tr("lower")}
         self._kinds = {"ground glass": tr("GG"), "part-solid": tr("part"), "solid": tr("solid")}
         self._marks = {
             Verdict.OPEN: "",
@@ -136,8 +132,8 @@ class NoduleTable:
                 self._place,
                 lambda r: r.place,
                 tr(
-                    "Lobe where it is known (RUL: right upper), else the patient's right or left lung and its upper "
-                    "(\N{UPWARDS ARROW}), middle (\N{EN DASH}) or lower (\N{DOWNWARDS ARROW}) zone"
+                    "Lobe where it is known (RUL: right upper), else the patient's right (R) or left (L) lung and its "
+                    "upper, middle or lower zone"
                 ),
                 is_number=False,
             ),

@@ -223,7 +223,7 @@ class ReviewSection:
 def _said_of(explanation: Any) -> tuple[str, ...]:
     """What an explanation says beside its picture."""
     return (
-        tr("Explained: red speaks for a nodule, blue against it, as the detector sees it."),
+        tr("Explained: what is coloured speaks for a nodule as the detector sees it, the redder the more."),
         *(
             tr("Similar: {size:.0f} mm, {readers} ({name}).").format(
                 size=one.diameter_mm, readers=one.readers, name=one.name
