@@ -293,6 +293,19 @@ class SegmentationAITest(ScriptedLoadableModuleTest):
             self.assertLess(np.linalg.norm(found - phantom.lung_centre(side)), 10.0)
         self.delayDisplay("Lungs lie where they are in the phantom")
 
+    def test_OnlyWantedStructures(self) -> None:
+        from SegmentationAILib.scene import add_volume
+
+        volumeNode = add_volume(phantom.chest())
+        logic = SegmentationAILogic()
+        segmentation = logic.segment(volumeNode, structures=["lung_left"], device="cpu")
+        self.assertEqual(list(logic.segmentVolumes(segmentation)), ["left lung"])
+        with self.assertRaises(InputError):
+            logic.segment(volumeNode, structures=["spleen"])
+        with self.assertRaises(InputError):
+            logic.segment(volumeNode, "no-such-model")
+        self.delayDisplay("Only the structures that are wanted are in the result")
+
     def test_DerivedStructuresFollowTheirSources(self) -> None:
         from SegmentationAILib.scene import add_volume  # needs torch
 
