@@ -46,7 +46,7 @@ class TwoLevels:
         excess_hu: float32 [k, j, i], what the blurred core adds to it.
         whole: bool [k, j, i], core and ground glass.
         gain: residual of one level over that of two.
-        ellipsoid: float32 [k, j, i], all of the nodule as an ellipsoid, whose sum is its volume; None for a nodule that is
+        ellipsoid: float32 [k, j, i], all of the nodule as an ellipsoid, whose sum is its volume; None for one that is
             large enough to have its volume from its attenuation.
     """
 
