@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from LungNoduleAILib import baseline, detection
-from LungNoduleAILib.analysis_result import Findings
+from LungNoduleAILib.analysis_result import NODULES, Findings
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.nodule_character import character_of
 from LungNoduleAILib.ratings import rate, shipped_networks
@@ -18,7 +18,6 @@ from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.organs import segment_lungs
 from SegmentationAILib.volume import Volume
 
-NODULES = "nodules"
 BASELINE = "nodules-baseline"
 DETECTORS = {NODULES: detection.detect, BASELINE: baseline.detect}
 

@@ -8,6 +8,9 @@ from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.labels import LabelMap
 
+# The built-in detector's id.
+NODULES = "nodules"
+
 
 @dataclass(frozen=True, eq=False)
 class Findings:

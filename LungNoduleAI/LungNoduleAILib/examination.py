@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cache
 
-from LungNoduleAILib.analysis import NODULES
+from LungNoduleAILib.analysis_result import NODULES
 from LungNoduleAILib.assessment import Assessment, assess, findings_of
 from LungNoduleAILib.ct_quality import warnings_of
-from LungNoduleAILib.explanation.explain import explain
 from LungNoduleAILib.explanation.result import Explanation
 from LungNoduleAILib.followup.comparison import FollowUp
 from LungNoduleAILib.followup.exam import Exam
@@ -20,7 +19,9 @@ from LungNoduleAILib.guidelines.lung_rads_exam import ExamAssessment, classify_e
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.reading import Reading
 from LungNoduleAILib.report.content import ReportContent, ReportedNodule
+from SegmentationAILib import catalog
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.resources import model_path
 from SegmentationAILib.volume import Volume
@@ -75,7 +76,7 @@ def examine(
         patient=reading.patient,
         exam=exam_of(reading, follow_up),
         task=reading.task,
-        model_hash=model_hash() if reading.task.model == NODULES else "",
+        model_hash=_hash_of(reading.task.model),
         made_at=made_at or datetime.now(timezone.utc).astimezone(),
         follow_up=follow_up,
         prior=prior,
@@ -131,6 +132,9 @@ def explanations_of(
     Raises:
         Cancelled: the user cancelled.
     """
+    # Guidelines and risk models need no network.
+    from LungNoduleAILib.explanation.explain import explain  # noqa: PLC0415
+
     progress = progress or Progress()
     return {
         one.id: explain(
@@ -138,6 +142,16 @@ def explanations_of(
         )
         for n, one in enumerate(nodules)
     }
+
+
+def _hash_of(detector: str) -> str:
+    """SHA-256 of what detected; "" of a method without weights."""
+    if detector == NODULES:
+        return model_hash()
+    try:
+        return catalog.provenance(catalog.entry(detector))["sha256"]
+    except InputError:
+        return ""
 
 
 @cache

@@ -8,7 +8,7 @@ import numpy as np
 
 from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.terminology import LEFT, RIGHT, lung_nodule
+from SegmentationAILib.terminology import LEFT, RIGHT, Structure, lung_nodule
 from SegmentationAILib.volume import Grid
 
 # Okabe & Ito's palette for all kinds of colour vision, in the order that stands out on grey CT.
@@ -36,10 +36,14 @@ def nodule_layers(nodules: Sequence[Nodule], grid: Grid) -> list[LabelMap]:
             layers.append(layer)
         labels, structures = layer
         labels[window][inside] = nodule.id
-        laterality = {"left": LEFT, "right": RIGHT}.get(nodule.lung)
-        colour = _PALETTE[(nodule.id - 1) % len(_PALETTE)]
-        structures[nodule.id] = lung_nodule(nodule.name, colour, laterality)
+        structures[nodule.id] = structure_of(nodule)
     return [LabelMap(labels, grid, structures) for labels, structures in layers]
+
+
+def structure_of(nodule: Nodule) -> Structure:
+    """What a nodule is in a label map."""
+    laterality = {"left": LEFT, "right": RIGHT}.get(nodule.lung)
+    return lung_nodule(nodule.name, _PALETTE[(nodule.id - 1) % len(_PALETTE)], laterality)
 
 
 def _mask_on(grid: Grid, nodule: Nodule) -> tuple[tuple[int, int, int], np.ndarray]:

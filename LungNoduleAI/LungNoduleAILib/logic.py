@@ -7,7 +7,9 @@ from typing import Any
 
 from LungNoduleAILib.logic_reporting import ReportingLogic
 from LungNoduleAILib.node_roles import RECORD_ROLE, TABLE_ROLE
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Steps, part
 from SegmentationAILib.errors import InputError
 
 Node = Any  # a vtkMRMLNode; this file does not import slicer
@@ -23,6 +25,10 @@ class NoduleLogic(ReportingLogic):
         self, volumeNode: Node, device: str = "auto", progress: Progress | None = None, **options: float
     ) -> Node:
         """The module's logic detects."""
+        raise NotImplementedError
+
+    def detecting(self, volumeNode: Node, device: str = "auto", **options: float) -> Steps[tuple[Node, Sequence[str]]]:
+        """The steps of ``detect``."""
         raise NotImplementedError
 
     def recordOf(self, findings: Node) -> Node | None:
@@ -97,7 +103,11 @@ class NoduleLogic(ReportingLogic):
 
         :param ras: a point near its middle, mm.
         """
-        return self._workflow.add_nodule(findings, tuple(float(x) for x in ras), device, progress)
+        return background.finish_here(self.addingNodule(findings, ras, device), progress)
+
+    def addingNodule(self, findings: Node, ras: Sequence[float], device: str = "auto") -> Steps[int]:
+        """The steps of ``addNodule``, for a window that stays alive meanwhile."""
+        return self._workflow.adding(findings, tuple(float(x) for x in ras), device)
 
     def characterize(
         self, findings: Node, noduleId: int | None = None, device: str = "auto", progress: Progress | None = None
@@ -111,10 +121,13 @@ class NoduleLogic(ReportingLogic):
 
         :return: all nodules (``LungNoduleAILib.nodule.Nodule``).
         """
-        progress = progress or Progress()
+        return background.finish_here(self.characterizing(findings, noduleId, device), progress)
+
+    def characterizing(self, findings: Node, noduleId: int | None = None, device: str = "auto") -> Steps[tuple]:
+        """The steps of ``characterize``, for a window that stays alive meanwhile."""
         ids = [one.id for one in self.nodules(findings)] if noduleId is None else [noduleId]
         for n, one in enumerate(ids):
-            self._workflow.measure_again(findings, one, device, progress.part(n / len(ids), (n + 1) / len(ids)))
+            yield from part(self._workflow.measuring(findings, one, device), n / len(ids), (n + 1) / len(ids))
         return self.nodules(findings)
 
     def correct(self, findings: Node, noduleId: int, **said: object) -> None:
@@ -179,21 +192,29 @@ class NoduleLogic(ReportingLogic):
         :param days: between the CTs; by their DICOM dates, if not given.
         :raises Cancelled: the user cancelled.
         """
+        return background.finish_here(self.comparing(current, prior, days, device), progress)
+
+    def comparing(
+        self, current: Node, prior: Node, days: float | None = None, device: str = "auto"
+    ) -> Steps[list[str]]:
+        """The steps of ``compare``, for a window that stays alive meanwhile."""
         given = (current, prior)
         if None in given:
             raise InputError("Choose the findings, or the CT volumes, that are to be compared.")
-        progress = progress or Progress()
         volumes = [node if node.IsA("vtkMRMLScalarVolumeNode") else self._workflow.ct_of(node) for node in given]
-        exams = tuple(self._workflow.exam_of(one, self.folderOf(one)) for one in volumes)
+        exams = []
+        for one in volumes:
+            exams.append((yield from part(self._workflow.reading_exam(one, self.folderOf(one)), 0.0, 0.0)))
         # Told before any work.
         days = self._workflow.interval(*exams, days)
-        found = [
-            (self.findingsIn(node) or self.detect(node, device, progress.part(0.35 * n, 0.35 * (n + 1))))
-            if node is volumes[n]
-            else node
-            for n, node in enumerate(given)
-        ]
-        return list(self._workflow.compare(*found, days, exams, progress.part(0.7, 1.0)).sentences)
+        found = []
+        for n, node in enumerate(given):
+            findings = self.findingsIn(node) if node is volumes[n] else node
+            if findings is None:
+                findings, _warnings = yield from part(self.detecting(node, device), 0.35 * n, 0.35 * (n + 1))
+            found.append(findings)
+        compared = yield from part(self._workflow.comparing(*found, days, tuple(exams)), 0.7, 1.0)
+        return list(compared.sentences)
 
     def daysBetween(self, current: Node, prior: Node) -> float | None:
         """Days between two volumes by the dates that Slicer keeps with them; None where these do not tell."""

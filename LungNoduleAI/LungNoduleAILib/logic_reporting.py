@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.errors import InputError
 
 Node = Any  # a vtkMRMLNode; this file does not import slicer
@@ -54,7 +56,11 @@ class ReportingLogic:
             for nodule in explanation.similar:
                 print(nodule.name, nodule.readers)
         """
-        return self._reporting.explain(findings, noduleId, device, progress)
+        return background.finish_here(self.explaining(findings, noduleId, device), progress)
+
+    def explaining(self, findings: Node, noduleId: int, device: str = "auto") -> Steps[tuple[Node, Any]]:
+        """The steps of ``explain``, for a window that stays alive meanwhile."""
+        return self._reporting.explaining(findings, noduleId, device)
 
     def explanation(self, findings: Node, noduleId: int) -> tuple[Node, Any] | None:
         """What ``explain`` made of a nodule, kept with the scene; None where it was not explained.
@@ -87,16 +93,25 @@ class ReportingLogic:
         :param explain: show what speaks for each nodule, which takes a while.
         :raises Cancelled: the user cancelled.
         """
-        volumeNode = self.volumeOf(findings)
-        source = dicomFolder or self.folderOf(volumeNode)
-        return self._reporting.report(
+        return background.finish_here(self.reporting(findings, folder, formats, dicomFolder, explain, device), progress)
+
+    def reporting(
+        self,
+        findings: Node,
+        folder: str | Path,
+        formats: Collection[str] = ("csv", "json", "html", "pdf"),
+        dicomFolder: str | Path | None = None,
+        explain: bool = False,
+        device: str = "auto",
+    ) -> Steps[list[Path]]:
+        """The steps of ``report``, for a window that stays alive meanwhile."""
+        source = dicomFolder or self.folderOf(self.volumeOf(findings))
+        return self._reporting.reporting(
             findings,
             Path(folder),
             formats,
             source=Path(source) if source else None,
             explain_on=device if explain else None,
-            header=self._workflow.exam_of(volumeNode, source),
-            progress=progress,
         )
 
     def exportCsv(self, findings: Node, path: str | Path) -> Path:
@@ -127,11 +142,15 @@ class ReportingLogic:
         :raises InputError: no database is open.
         :raises Cancelled: the user cancelled.
         """
+        return background.finish_here(self.exportingToDatabase(findings, explain, device), progress)
+
+    def exportingToDatabase(self, findings: Node, explain: bool = False, device: str = "auto") -> Steps[list[str]]:
+        """The steps of ``exportToDatabase``, for a window that stays alive meanwhile."""
         reason = self.databaseMissing()
         if reason:
             raise InputError(reason)
         with tempfile.TemporaryDirectory() as folder:
-            written = self.report(findings, folder, ("seg", "sr"), explain=explain, device=device, progress=progress)
+            written = yield from self.reporting(findings, folder, ("seg", "sr"), explain=explain, device=device)
             self.addToDatabase(folder)
         return [path.name for path in written]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from LungNoduleAILib.analysis_result import Findings
 from LungNoduleAILib.explanation.result import Explanation
+from LungNoduleAILib.followup.comparison import FollowUp
 from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.provenance import Provenance
@@ -69,12 +70,16 @@ class ToReport:
     """What a report is made of.
 
     Attributes:
-        prior: of the comparison that is part of the report; None without one.
+        case: its record with what the prior CT tells of the nodules; its folder is the one that DICOM refers to.
+        follow_up: what became of the nodules since the prior CT; None without one.
+        prior: that CT, and its nodules' tracking identifiers by their ids.
         explanations: those that were made before, by the nodules' ids.
     """
 
     case: Case
-    prior: Case | None
+    follow_up: FollowUp | None
+    prior: Volume | None
+    prior_uids: dict[int, str]
     explanations: dict[int, Explanation]
 
 

@@ -11,15 +11,15 @@ import slicer
 import vtk
 
 from LungNoduleAILib.analysis_result import Findings
-from LungNoduleAILib.layers import nodule_layers
+from LungNoduleAILib.layers import nodule_layers, structure_of
 from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TABLE_ROLE
 from LungNoduleAILib.nodule import Nodule
-from LungNoduleAILib.panel_results import Detected
+from LungNoduleAILib.panel_results import Case, Detected
 from LungNoduleAILib.reading import Reading
 from LungNoduleAILib.record import from_text, to_text
 from LungNoduleAILib.report.table import COLUMNS, rows
-from SegmentationAILib.errors import InputError
-from SegmentationAILib.labels import LabelMap
+from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.labels import LabelMap, cropped, on_grid
 from SegmentationAILib.scene import (
     add_segmentation,
     add_table,
@@ -27,6 +27,7 @@ from SegmentationAILib.scene import (
     place_beside,
     scene_batch,
     segment_from_labels,
+    shared_labels,
     table_columns,
     volume_from_node,
     write_provenance,
@@ -126,7 +127,7 @@ def write_reading(
         changed = [n for n in now.values() if n.id != drawn and (n.id not in then or then[n.id].mask is not n.mask)]
         for one in changed:
             [labels] = nodule_layers([one], grid)
-            write_segment(segmentation, one, labels.array == one.id)
+            write_segment(segmentation, one, labels)
         markups, table = (segmentation.GetNodeReference(role) for role in (MARKUPS_ROLE, TABLE_ROLE))
         if markups is not None and before.nodules != after.nodules:
             _place_points(markups, after.nodules)
@@ -136,29 +137,40 @@ def write_reading(
         segmentation.GetNodeReference(RECORD_ROLE).SetText(to_text(after, grid))
 
 
-def write_segment(segmentation: slicer.vtkMRMLSegmentationNode, nodule: Nodule, inside: np.ndarray) -> None:
+def write_segment(segmentation: slicer.vtkMRMLSegmentationNode, nodule: Nodule, inside: LabelMap) -> None:
     """Draw a nodule's segment anew, or for the first time.
 
     Args:
-        inside: bool [k, j, i] on the CT's grid.
+        inside: the nodule alone, on voxels of the CT.
     """
-    [like] = nodule_layers([nodule], _read(segmentation)[1])
-    volume_node = ct_of(segmentation)
-    labels = LabelMap(inside.astype(np.uint8), like.grid, {1: like.structures[nodule.id]})
+    labels = LabelMap((inside.array > 0).astype(np.uint8), inside.grid, {1: structure_of(nodule)})
     segments = segmentation.GetSegmentation()
     segments.RemoveSegment(nodule.name)
-    segments.AddSegment(segment_from_labels(labels, 1, volume_node), nodule.name)
+    segments.AddSegment(segment_from_labels(labels, 1, ct_of(segmentation)), nodule.name)
 
 
-def drawn_nodule(segmentation: slicer.vtkMRMLSegmentationNode, name: str) -> np.ndarray:
-    """bool [k, j, i]: a nodule's segment on the CT's grid, as the reader left it.
+def drawn_nodule(segmentation: slicer.vtkMRMLSegmentationNode, name: str) -> LabelMap:
+    """A nodule's segment around it on voxels of the CT, as the reader left it.
 
     Raises:
         InputError: the segment is gone.
     """
     if segmentation.GetSegmentation().GetSegment(name) is None:
         raise InputError(f"The segment '{name}' is gone; undo its removal, or reject the nodule.")
-    return mask_from_segment(segmentation, name, _read(segmentation)[1])
+    reading, grid = _read(segmentation)
+    nodule = next(one for one in reading.nodules if one.name == name)
+    inside = mask_from_segment(segmentation, name, grid)
+    return cropped(LabelMap(inside.astype(np.uint8), grid, {1: structure_of(nodule)}))
+
+
+def check_present(*nodes: slicer.vtkMRMLNode) -> None:
+    """What was computed meanwhile is for these nodes.
+
+    Raises:
+        Cancelled: one of them left the scene.
+    """
+    if not all(slicer.mrmlScene.IsNodePresent(one) for one in nodes):
+        raise Cancelled
 
 
 def ct_of(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLScalarVolumeNode:
@@ -190,6 +202,19 @@ def ct_and_lungs(segmentation: slicer.vtkMRMLSegmentationNode) -> tuple[Volume, 
     Raises:
         InputError: the CT left the scene or was moved since, or a lung's segment is gone.
     """
+    case = case_of(segmentation)
+    return case.volume, on_grid(case.lungs, case.volume.grid)
+
+
+def case_of(segmentation: slicer.vtkMRMLSegmentationNode, folder: str = "") -> Case:
+    """The CT of findings with their lungs and their record, in a moment.
+
+    Args:
+        folder: of the CT's DICOM files.
+
+    Raises:
+        InputError: as ``ct_and_lungs``.
+    """
     volume = volume_from_node(ct_of(segmentation))
     _, grid = _read(segmentation)
     if not volume.grid.same_as(grid, tolerance_mm=0.01):
@@ -197,14 +222,10 @@ def ct_and_lungs(segmentation: slicer.vtkMRMLSegmentationNode) -> tuple[Volume, 
             f"'{volume.name}' was moved or changed since its nodules were found; take it out of its transform, or "
             "detect again."
         )
-    labels = np.zeros(volume.shape, dtype=np.uint8)
-    held = segmentation.GetSegmentation()
-    for value, structure in reversed(_LUNGS.items()):
-        if held.GetSegment(structure.name) is not None:
-            labels[mask_from_segment(segmentation, structure.name, volume.grid)] = value
-    if not labels.any():
+    lungs = shared_labels(segmentation, _LUNGS, volume.grid)
+    if not lungs.array.any():
         raise InputError("The segments of the lungs are gone; detect the nodules again.")
-    return volume, LabelMap(labels, volume.grid, _LUNGS)
+    return Case(volume, lungs, segmentation.GetNodeReference(RECORD_ROLE).GetText(), folder)
 
 
 def prior_of(segmentation: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLSegmentationNode | None:

@@ -11,4 +11,10 @@ TASKS = {
     "nodules": _ANALYSIS,
     "nodules-baseline": _ANALYSIS,
     "detect": Entry(f"{_TASKS}:detect", f"{_TYPES}:Detected", f"{_TYPES}:Case"),
+    "measure nodule": Entry(f"{_TASKS}:measure", "LungNoduleAILib.nodule:Nodule", f"{_TYPES}:Drawn"),
+    "outline nodule": Entry(f"{_TASKS}:outline", f"{_TYPES}:Outlined", f"{_TYPES}:Case"),
+    "compare nodules": Entry(f"{_TASKS}:compare", "LungNoduleAILib.followup.comparison:FollowUp", f"{_TYPES}:TwoCases"),
+    "explain nodule": Entry(f"{_TASKS}:explain", "LungNoduleAILib.explanation.result:Explanation", f"{_TYPES}:Case"),
+    "report nodules": Entry(f"{_TASKS}:report", "builtins:dict", f"{_TYPES}:ToReport"),
+    "read exam": Entry(f"{_TASKS}:exam", "LungNoduleAILib.followup.exam:Exam", f"{_TYPES}:Case"),
 }

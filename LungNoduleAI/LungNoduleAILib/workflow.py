@@ -9,25 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from LungNoduleAILib import scene
+from LungNoduleAILib.analysis_result import NODULES
 from LungNoduleAILib.assessment import Assessment
 from LungNoduleAILib.examination import assessments_of
 from LungNoduleAILib.followup.comparison import FollowUp, compare_registered
-from LungNoduleAILib.followup.comparison import compare as compare_cts
-from LungNoduleAILib.followup.exam import Exam, interval, read_exam
+from LungNoduleAILib.followup.exam import Exam, interval
 from LungNoduleAILib.followup.table import COLUMNS
 from LungNoduleAILib.followup.table import rows as table_rows
 from LungNoduleAILib.guidelines.patient import Patient
-from LungNoduleAILib.outlined import nodule_at, nodule_from_outline
 from LungNoduleAILib.overview import Row, rows_of
+from LungNoduleAILib.panel_results import Case, Drawn, TwoCases
 from LungNoduleAILib.prior_categories import categories_of, with_prior_categories
 from LungNoduleAILib.reading import PriorLink, Reading
 from LungNoduleAILib.review import Verdict
 from LungNoduleAILib.scene_exam import exam_of as scene_exam_of
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Call, Steps
+from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.scene import volume_from_node
 
 Node = Any  # a vtkMRMLNode; this file does not import slicer
+# Where no module has done so.
+background.offer("LungNoduleAILib.worker_tasks")
 
 
 ct_of, findings_in, prior_of, nodules = (
@@ -117,13 +122,16 @@ def measure_again(findings: Node, nodule_id: int, device: str = "auto", progress
         InputError: there is no such nodule, its segment is gone or empty, or the CT is; nothing was changed.
         Cancelled: the user cancelled; nothing was changed.
     """
+    background.finish_here(measuring(findings, nodule_id, device), progress)
+
+
+def measuring(findings: Node, nodule_id: int, device: str = "auto") -> Steps[None]:
+    """The steps of ``measure_again``."""
+    held = scene.reading_from_scene(findings)[nodule_id].nodule
+    drawn = Drawn(scene.case_of(findings), scene.drawn_nodule(findings, held.name), nodule_id, held.score)
+    nodule = yield Call("measure nodule", Task(NODULES, {}, device), drawn)
+    scene.check_present(findings)
     before = scene.reading_from_scene(findings)
-    held = before[nodule_id].nodule
-    volume, lungs = scene.ct_and_lungs(findings)
-    inside = scene.drawn_nodule(findings, held.name)
-    nodule = nodule_from_outline(
-        volume, lungs, inside, nodule_id, score=held.score, device=device, progress=progress or Progress()
-    )
     scene.write_reading(findings, before, before.edited(nodule, _now()), drawn=nodule_id)
 
 
@@ -136,18 +144,25 @@ def add_nodule(
         InputError: the point lies outside the CT or the body, or in a nodule that is there; nothing was changed.
         Cancelled: the user cancelled; nothing was changed.
     """
+    return background.finish_here(adding(findings, ras, device), progress)
+
+
+def adding(findings: Node, ras: tuple[float, float, float], device: str = "auto") -> Steps[int]:
+    """The steps of ``add_nodule``."""
+    case = scene.case_of(findings)
     before = scene.reading_from_scene(findings)
-    volume, lungs = scene.ct_and_lungs(findings)
     for one in before.nodules:
         k, j, i = (round(x) for x in one.mask.grid.ijk(ras)[::-1])
         shape = one.mask.occupancy.shape
         if all(0 <= n < size for n, size in zip((k, j, i), shape, strict=True)) and one.mask.occupancy[k, j, i] >= 0.5:
             raise InputError(f"The click lies in nodule {one.id}, which is there already; accept or edit that one.")
-    nodule, inside = nodule_at(volume, lungs, ras, before.next_id, device=device, progress=progress or Progress())
-    after = before.added(nodule, _now())
-    scene.write_reading(findings, before, after, drawn=nodule.id)
-    scene.write_segment(findings, nodule, inside)
-    return nodule.id
+    options = {**dict(zip("ras", ras, strict=True)), "id": before.next_id}
+    found = yield Call("outline nodule", Task(NODULES, options, device), case)
+    scene.check_present(findings)
+    before = scene.reading_from_scene(findings)
+    scene.write_reading(findings, before, before.added(found.nodule, _now()), drawn=found.nodule.id)
+    scene.write_segment(findings, found.nodule, found.inside)
+    return found.nodule.id
 
 
 def compare(
@@ -168,29 +183,42 @@ def compare(
         InputError: the CTs are of two patients, the days are not known, or the lungs do not fit on each other.
         Cancelled: the user cancelled; nothing was changed.
     """
+    return background.finish_here(comparing(current, prior, days, exams), progress)
+
+
+def comparing(
+    current: Node, prior: Node, days: float | None = None, exams: tuple[Exam, Exam] | None = None
+) -> Steps[FollowUp]:
+    """The steps of ``compare``."""
     if current is prior:
         raise InputError("The prior findings are the current ones; choose those of an earlier CT.")
     now, then = exams or (Exam(), Exam())
     days = interval(now, then, days)
-    reading, earlier = scene.reading_from_scene(current), scene.reading_from_scene(prior)
-    volume, lungs = scene.ct_and_lungs(current)
-    prior_volume, prior_lungs = scene.ct_and_lungs(prior)
-    found = compare_cts(
-        volume, reading.kept, lungs, prior_volume, earlier.kept, prior_lungs, days, progress=progress or Progress()
-    )
+    cases = TwoCases(scene.case_of(current), scene.case_of(prior))
+    found = yield Call("compare nodules", Task(NODULES, {"days": days}), cases)
+    scene.check_present(current, prior)
+    reading = scene.reading_from_scene(current)
     scene.link_prior(current, prior)
     scene.write_reading(current, reading, replace(reading, prior=PriorLink(found.registration, days)))
     lines = table_rows(found)
     columns = [(name, [line[n] for line in lines]) for n, name in enumerate(COLUMNS)]
-    scene.add_pairs(columns, f"{volume.name} follow-up", current)
+    scene.add_pairs(columns, f"{cases.current.volume.name} follow-up", current)
     return found
 
 
 def exam_of(volume_node: Node, folder: str | Path | None = None) -> Exam:
     """Whose CT a volume node is and of which day, by its DICOM files where their folder is known, else by the scene."""
-    if folder:
-        return read_exam(folder, volume_from_node(volume_node))
-    return scene_exam_of(volume_node)
+    return background.finish_here(reading_exam(volume_node, folder))
+
+
+def reading_exam(volume_node: Node, folder: str | Path | None = None) -> Steps[Exam]:
+    """The steps of ``exam_of``."""
+    if not folder:
+        return scene_exam_of(volume_node)
+    volume = volume_from_node(volume_node)
+    # The files tell, not the voxels.
+    token = replace(volume, array=volume.array[:1, :1, :1], grid=volume.grid.crop((0, 0, 0), (1, 1, 1)))
+    return (yield Call("read exam", Task(NODULES), Case(token, folder=str(folder))))
 
 
 def follow_up_of(findings: Node, reading: Reading | None = None) -> FollowUp | None:

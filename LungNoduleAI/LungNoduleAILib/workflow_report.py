@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from LungNoduleAILib import scene
+from LungNoduleAILib.analysis_result import NODULES
 from LungNoduleAILib.ct_quality import warnings_of
-from LungNoduleAILib.examination import examine, explanations_of
-from LungNoduleAILib.explanation.explain import explain as explain_nodule
 from LungNoduleAILib.explanation.result import Explanation
 from LungNoduleAILib.followup.exam import Exam
-from LungNoduleAILib.report.content import ReportContent
-from LungNoduleAILib.report.export import write_report
-from LungNoduleAILib.report.reported_table import write_report_csv
+from LungNoduleAILib.panel_results import ToReport
+from LungNoduleAILib.record import to_text
 from LungNoduleAILib.scene_influence import add_influence, explanation_in, influence_of
 from LungNoduleAILib.workflow import informed
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Call, Steps
+from SegmentationAILib.engine.task import Task
 from SegmentationAILib.scene import volume_from_node
+
+if TYPE_CHECKING:
+    from LungNoduleAILib.report.content import ReportContent
 
 Node = Any  # a vtkMRMLNode; this file does not import slicer
 
@@ -42,9 +47,14 @@ def explain(
         InputError: there is no such nodule.
         Cancelled: the user cancelled.
     """
+    return background.finish_here(explaining(findings, nodule_id, device), progress)
+
+
+def explaining(findings: Node, nodule_id: int, device: str = "auto") -> Steps[tuple[Node, Explanation]]:
+    """The steps of ``explain``."""
     entry = scene.reading_from_scene(findings)[nodule_id]
-    volume, lungs = scene.ct_and_lungs(findings)
-    found = explain_nodule(volume, lungs, entry.nodule, device=device, progress=progress or Progress())
+    found = yield Call("explain nodule", Task(NODULES, {"id": nodule_id}, device), scene.case_of(findings))
+    scene.check_present(findings)
     return add_influence(found, entry.nodule.name, entry.uid, findings), found
 
 
@@ -59,41 +69,36 @@ def explanation(findings: Node, nodule_id: int) -> tuple[Node, Explanation] | No
 
 
 def content(
-    findings: Node,
-    *,
-    explain_on: str | None = None,
-    header: Exam | None = None,
-    progress: Progress | None = None,
+    findings: Node, *, source: Path | None = None, explain_on: str | None = None, progress: Progress | None = None
 ) -> ReportContent:
     """All that a report tells of the findings.
 
     Args:
+        source: folder of the CT's DICOM files.
         explain_on: device to explain those nodules on that were neither rejected nor explained before; without it,
             nothing is explained.
-        header: what the CT's DICOM header says.
 
     Raises:
         InputError: the CT or the lungs are gone.
         Cancelled: the user cancelled.
     """
+    from LungNoduleAILib.panel_tasks import content_of  # needs torch  # noqa: PLC0415
+
+    return content_of(_told(findings, source, explain_on), explain_on, progress)
+
+
+def _told(findings: Node, source: Path | None, explain_on: str | None) -> ToReport:
+    """What a report is made of."""
     reading, follow_up = informed(findings)
-    volume, lungs = scene.ct_and_lungs(findings)
-    explanations = {}
-    if explain_on:
-        held = {one.id: explanation(findings, one.id) for one in reading.kept}
-        explanations = {key: one[1] for key, one in held.items() if one is not None}
-        rest = [one for one in reading.kept if one.id not in explanations]
-        explanations |= explanations_of(volume, lungs, rest, explain_on, progress)
+    case = scene.case_of(findings, str(source or ""))
     prior = scene.prior_of(findings) if follow_up else None
-    return examine(
-        volume,
-        lungs,
-        reading,
-        follow_up=follow_up,
-        prior=volume_from_node(scene.ct_of(prior)) if prior else None,
-        prior_uids=scene.reading_from_scene(prior).uids if prior else None,
-        explanations=explanations,
-        header=header,
+    held = {one.id: explanation(findings, one.id) for one in reading.kept} if explain_on else {}
+    return ToReport(
+        replace(case, record=to_text(reading, case.volume.grid)),
+        follow_up,
+        volume_from_node(scene.ct_of(prior)) if prior else None,
+        dict(scene.reading_from_scene(prior).uids) if prior else {},
+        {key: one[1] for key, one in held.items() if one is not None},
     )
 
 
@@ -104,7 +109,6 @@ def report(
     *,
     source: Path | None = None,
     explain_on: str | None = None,
-    header: Exam | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write reports of the findings into a folder.
@@ -112,15 +116,29 @@ def report(
     Args:
         formats: of ``report.export.FORMATS``.
         source: folder of the CT's DICOM files, which SEG and SR refer to; written beside them if not given.
-        explain_on, header: as for ``content``.
+        explain_on: as for ``content``.
 
     Raises:
         InputError: a format is not known, or the folder cannot be written to.
         Cancelled: the user cancelled.
     """
-    progress = progress or Progress()
-    told = content(findings, explain_on=explain_on, header=header, progress=progress.part(0.0, 0.6))
-    return write_report(told, folder, formats, source=source, progress=progress.part(0.6, 1.0))
+    return background.finish_here(reporting(findings, folder, formats, source=source, explain_on=explain_on), progress)
+
+
+def reporting(
+    findings: Node,
+    folder: Path,
+    formats: Collection[str],
+    *,
+    source: Path | None = None,
+    explain_on: str | None = None,
+) -> Steps[list[Path]]:
+    """The steps of ``report``."""
+    options = {"folder": str(folder), "formats": ",".join(formats), "explain": bool(explain_on)}
+    answer = yield Call(
+        "report nodules", Task(NODULES, options, explain_on or "auto"), _told(findings, source, explain_on)
+    )
+    return [Path(one) for one in answer["files"]]
 
 
 def export_csv(findings: Node, path: Path) -> Path:
@@ -129,4 +147,6 @@ def export_csv(findings: Node, path: Path) -> Path:
     Raises:
         InputError: the CT or the lungs are gone, or the folder cannot be written to.
     """
+    from LungNoduleAILib.report.reported_table import write_report_csv  # takes long to import  # noqa: PLC0415
+
     return write_report_csv(content(findings), path)

@@ -53,6 +53,20 @@ def cropped(labels: LabelMap) -> LabelMap:
     return LabelMap(labels.array[window], labels.grid.crop(start, shape), labels.structures)
 
 
+def on_grid(labels: LabelMap, grid: Grid) -> LabelMap:
+    """The same structures on a larger grid whose voxels theirs are.
+
+    Raises:
+        ValueError: theirs are not.
+    """
+    offset = grid.offset_of(labels.grid)
+    if offset is None:
+        raise ValueError("the labels' voxels are none of the grid's")
+    array = np.zeros(grid.shape, labels.array.dtype)
+    array[tuple(slice(at, at + n) for at, n in zip(offset, labels.grid.shape, strict=True))] = labels.array
+    return LabelMap(array, grid, labels.structures)
+
+
 def content_box(array: NDArray) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """First and past-the-last (k, j, i) of what is not 0; of the first voxel where all is.
 

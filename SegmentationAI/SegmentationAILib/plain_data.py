@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -54,7 +54,7 @@ class Writer:
     def _parts(self, value: Any) -> Any:
         if is_dataclass(value) and not isinstance(value, type):
             return {one.name: self.plain(getattr(value, one.name)) for one in fields(value)}
-        if isinstance(value, datetime):
+        if isinstance(value, date):
             return value.isoformat()
         if isinstance(value, Mapping):
             if all(isinstance(key, str) for key in value):
@@ -100,7 +100,7 @@ class Reader:
             return self.dataclass(kind, held)
         if isinstance(kind, type) and issubclass(kind, Enum):
             return kind(held)
-        return datetime.fromisoformat(held) if kind is datetime else self._untyped(held)
+        return kind.fromisoformat(held) if kind in (date, datetime) else self._untyped(held)
 
     def array(self, held: Any) -> NDArray:
         """The array that something stands for."""

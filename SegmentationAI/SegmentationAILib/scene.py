@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.labels import LabelMap, content_box
+from SegmentationAILib.labels import LabelMap, content_box, cropped
 from SegmentationAILib.provenance import Provenance
 from SegmentationAILib.terminology import ANATOMIC_REGIONS, Code, Structure
 from SegmentationAILib.volume import DicomSource, Grid, Volume
@@ -142,6 +142,37 @@ def mask_from_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: 
     from SegmentationAILib.preprocess import resample  # noqa: PLC0415
 
     return resample(inside, held, grid, mode="nearest")
+
+
+def shared_labels(
+    segmentation: slicer.vtkMRMLSegmentationNode, structures: Mapping[int, Structure], grid: Grid
+) -> LabelMap:
+    """Segments, by their structures' names, as one label map around them; the first wins where they overlap.
+
+    Segments that share a label map, as a model's do, are read in a moment. A segment that is gone is left out.
+
+    Args:
+        grid: in world RAS, that the label map's voxels are of.
+
+    Raises:
+        InputError: the segmentation lies under a transform that is not linear.
+    """
+    held = segmentation.GetSegmentation()
+    there = {value: held.GetSegment(one.name) for value, one in structures.items() if held.GetSegment(one.name)}
+    images = {segment.GetRepresentation(BINARY_LABELMAP) for segment in there.values()}
+    if len(images) == 1 and None not in images:
+        labels, place = _label_image(segmentation, next(iter(there.values())))
+        inside = place is not None and grid.offset_of(place)
+        if inside and all(0 <= at <= n - m for at, n, m in zip(inside, grid.shape, place.shape, strict=True)):
+            values = np.zeros(int(labels.max(initial=0)) + 1, np.uint8)
+            for value, segment in there.items():
+                if segment.GetLabelValue() < len(values):
+                    values[segment.GetLabelValue()] = value
+            return LabelMap(values[labels], place, structures)
+    array = np.zeros(grid.shape, np.uint8)
+    for value in reversed(there):
+        array[mask_from_segment(segmentation, structures[value].name, grid)] = value
+    return cropped(LabelMap(array, grid, structures))
 
 
 def _label_image(

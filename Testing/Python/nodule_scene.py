@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 import slicer
 
-from LungNoduleAILib import workflow
 from LungNoduleAILib.analysis import NODULES, Findings
 from LungNoduleAILib.characterization import characterize, nodule_of
+from LungNoduleAILib.followup import comparison
 from LungNoduleAILib.followup.comparison import compare_registered
 from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.nodule import Nodule, NoduleMask
@@ -80,7 +80,7 @@ def with_prior(monkeypatch):
     def compare(now, nodules, _lungs, then, earlier, _earlier_lungs, days, progress):
         return compare_registered(now, nodules, then, earlier, known, days)
 
-    monkeypatch.setattr(workflow, "compare_cts", compare)
+    monkeypatch.setattr(comparison, "compare", compare)
     return current, prior
 
 

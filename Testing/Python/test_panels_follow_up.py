@@ -86,14 +86,16 @@ def test_nodules_of_a_prior_that_was_not_searched_are_detected_first(panel, monk
     volume = scene.ct_of(panel.prior)
     slicer.mrmlScene.RemoveNode(panel.prior.GetNodeReference("ThoraxAI.Record"))
 
-    def detect(node, device, progress, **options):
+    def detecting(node, device, **options):
         detected.append(node)
-        return workflow.findings_in(scene.ct_of(panel.current))
+        yield
+        return workflow.findings_in(scene.ct_of(panel.current)), ()
 
-    monkeypatch.setattr(panel.widget.logic, "detect", detect)
+    monkeypatch.setattr(panel.widget.logic, "detecting", detecting)
     panel.ui.priorSelector.setCurrentNode(volume)
     panel.ui.daysSpinBox.setValue(180)
     click(panel.ui.compareButton)
+    panel.wait_for(lambda: not panel.widget.runControls.running)
     assert detected == [volume]
     assert "are the current ones" in panel.message
 

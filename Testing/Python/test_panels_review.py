@@ -14,7 +14,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 import LungNoduleAILib.analysis
-from LungNoduleAILib import scene, workflow_report
+import LungNoduleAILib.explanation.explain
+from LungNoduleAILib import scene
+from LungNoduleAILib.explanation import explain as explaining
 from LungNoduleAILib.explanation.result import Explanation, Similar
 from LungNoduleAILib.review import Verdict
 from SegmentationAILib.scene import add_volume, mask_from_segment
@@ -189,14 +191,16 @@ def test_explain_lays_what_speaks_for_the_nodule_over_the_ct_and_names_similar_o
         similar = Similar("LIDC-IDRI-0001 1", 0.4, 8.0, "solid, highly suspicious", np.zeros((4, 4), np.uint8))
         return Explanation(nodule.mask.occupancy - np.float32(0.5), nodule.mask.grid, (similar,))
 
-    monkeypatch.setattr(workflow_report, "explain_nodule", explain)
+    monkeypatch.setattr(explaining, "explain", explain)
     click_row(reviewed.ui.nodulesTable, 1)
     click(reviewed.ui.explainButton)
     overlay = slicer.util.getNode("nodule 2 influence")
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
         assert composite.GetForegroundVolumeID() == overlay.GetID()
         assert 0 < composite.GetForegroundOpacity() < 1
-    assert overlay.GetDisplayNode().GetLevel() == 0.0
+    display = overlay.GetDisplayNode()
+    assert display.GetApplyThreshold()
+    assert 0 < display.GetLowerThreshold() < display.GetUpperThreshold() == pytest.approx(0.5)
     assert "solid, highly suspicious (LIDC-IDRI-0001 1)" in reviewed.ui.assessmentText.toPlainText()
 
 

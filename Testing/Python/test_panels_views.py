@@ -9,6 +9,7 @@ from nodule_scene import FOUND, in_scene
 from panels import click, click_row, open_panel, texts
 
 from LungNoduleAILib import scene, workflow_report
+from LungNoduleAILib.explanation import explain as explaining
 from LungNoduleAILib.explanation.result import Explanation, Similar
 from SegmentationAILib.scene import add_volume
 
@@ -44,7 +45,7 @@ def explained(monkeypatch):
         similar = Similar("LIDC-IDRI-0001 1", 0.4, 8.0, "solid, highly suspicious", PICTURE)
         return Explanation(nodule.mask.occupancy - np.float32(0.5), nodule.mask.grid, (similar,))
 
-    monkeypatch.setattr(workflow_report, "explain_nodule", explain)
+    monkeypatch.setattr(explaining, "explain", explain)
     return asked
 
 
@@ -154,7 +155,7 @@ def test_explanations_come_back_with_a_saved_scene_and_are_not_computed_again(pa
     assert np.array_equal(kept.similar[0].picture, PICTURE)
     reported = workflow_report.content(findings, explain_on="cpu").nodules
     assert [one.explanation is not None for one in reported] == [True, True]
-    assert explained == [2]
+    assert explained == [2, 1]
 
 
 def test_explaining_again_replaces_what_was_there(panel, explained):

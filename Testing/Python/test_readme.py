@@ -11,7 +11,9 @@ import slicer
 from nodule_scene import MISSED, chest_with_findings, with_prior
 
 import LungNoduleAILib.analysis
-from LungNoduleAILib import scene, workflow_report
+import LungNoduleAILib.explanation.explain
+from LungNoduleAILib import scene
+from LungNoduleAILib.explanation import explain as explaining
 from LungNoduleAILib.explanation.result import Explanation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +31,7 @@ def console(slicer_host, monkeypatch, tmp_path):
     scene.ct_of(prior).SetName("prior CT")
     found = chest_with_findings()[1]
     monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", lambda volume, task, progress: found)
-    monkeypatch.setattr(workflow_report, "explain_nodule", explain)
+    monkeypatch.setattr(explaining, "explain", explain)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"slicer": slicer}
     return lambda code: exec(code, names)  # the README's own text

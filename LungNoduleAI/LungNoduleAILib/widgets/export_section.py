@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 
+from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
 from SegmentationAILib.widgets.translation import tr
@@ -65,30 +66,28 @@ class ExportSection:
         )
         if not folder:
             return
-        written = self._controls.run(
-            lambda progress: self._logic.report(
+
+        def steps() -> Steps[None]:
+            written = yield from self._logic.reporting(
                 parameters.findings,
                 folder,
                 self.formats,
                 explain=self._ui.explainCheckBox.checked,
                 device=parameters.device,
-                progress=progress,
             )
-        )
-        if written:
             names = ", ".join(path.name for path in written)
             self._controls.say(tr("Saved in {folder}: {names}").format(folder=folder, names=names))
 
+        self._controls.start(steps())
+
     def _export_to_database(self) -> None:
         parameters = self._parameters()
-        written = self._controls.run(
-            lambda progress: self._logic.exportToDatabase(
-                parameters.findings,
-                explain=self._ui.explainCheckBox.checked,
-                device=parameters.device,
-                progress=progress,
+
+        def steps() -> Steps[None]:
+            written = yield from self._logic.exportingToDatabase(
+                parameters.findings, explain=self._ui.explainCheckBox.checked, device=parameters.device
             )
-        )
-        if written:
             names = ", ".join(written)
             self._controls.say(tr("In Slicer's DICOM database now: {names}").format(names=names))
+
+        self._controls.start(steps())

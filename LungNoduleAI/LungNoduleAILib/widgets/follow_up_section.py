@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 
+from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
@@ -119,20 +120,18 @@ class FollowUpSection:
     def _compare(self) -> None:
         parameters = self._parameters()
 
-        def work(progress: Any) -> str:
+        def steps() -> Steps[None]:
             findings = parameters.findings
             if findings is None or self._logic.volumeOf(findings) is not parameters.inputVolume:
                 findings = parameters.inputVolume
-            sentences = self._logic.compare(
-                findings, parameters.priorVolume, parameters.daysBetween or None, parameters.device, progress
+            sentences = yield from self._logic.comparing(
+                findings, parameters.priorVolume, parameters.daysBetween or None, parameters.device
             )
             parameters.findings = self._logic.findingsIn(parameters.inputVolume)
-            return tr("{count} nodules were compared.").format(count=len(sentences))
+            self._controls.say(tr("{count} nodules were compared.").format(count=len(sentences)))
+            self.show()
 
-        said = self._controls.run(work)
-        if said:
-            self._controls.say(said)
-        self.show()
+        self._controls.start(steps())
 
     def _on_side_by_side(self, wanted: bool) -> None:
         if not wanted:

@@ -9,7 +9,7 @@ import qt
 
 from LungNoduleAILib.widgets.assessment_view import AssessmentView
 from LungNoduleAILib.widgets.nodule_table import NoduleTable
-from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
@@ -172,7 +172,13 @@ class ReviewSection:
 
     def _measure(self) -> None:
         chosen = self.table.chosen_id
-        self._run(lambda progress: self._logic.characterize(self._findings, chosen, self._device, progress))
+        findings, device = self._findings, self._device
+
+        def steps() -> Steps[None]:
+            yield from self._logic.characterizing(findings, chosen, device)
+            self.show_chosen()
+
+        self._controls.start(steps())
 
     def _on_add(self, wanted: bool) -> None:
         if wanted:
@@ -183,10 +189,15 @@ class ReviewSection:
             self._controls.say("")
 
     def _add(self, ras: tuple[float, float, float]) -> None:
-        number = self._run(lambda progress: self._logic.addNodule(self._findings, ras, self._device, progress))
-        if number is not None:
+        findings, device = self._findings, self._device
+
+        def steps() -> Steps[None]:
+            number = yield from self._logic.addingNodule(findings, ras, device)
+            self.show_chosen()
             self.table.choose(number)
             self._controls.say(tr("Nodule {number} was added.").format(number=number))
+
+        self._controls.start(steps())
 
     def _on_explain(self, wanted: bool) -> None:
         findings, chosen = self._findings, self.table.chosen_id
@@ -194,12 +205,22 @@ class ReviewSection:
         if not wanted:
             return
         found = self._kept_explanation(findings, chosen)
-        if found is None:
-            found = self._run(lambda progress: self._logic.explain(findings, chosen, self._device, progress))
-        if found is None:
-            self._ui.explainButton.setChecked(False)
+        if found is not None:
+            self._lay_over(found[0])
             return
-        self._views.lay_over(found[0])
+        device = self._device
+
+        def steps() -> Steps[None]:
+            # Until there is something to show.
+            self._ui.explainButton.setChecked(False)
+            made, _explanation = yield from self._logic.explaining(findings, chosen, device)
+            if self._findings is findings and self.table.chosen_id == chosen:
+                self._lay_over(made)
+
+        self._controls.start(steps())
+
+    def _lay_over(self, influence: Any) -> None:
+        self._views.lay_over(influence)
         self._ui.explainButton.setChecked(True)
         self.show_chosen()
 
@@ -213,11 +234,6 @@ class ReviewSection:
     @property
     def _device(self) -> str:
         return self._parameters().device
-
-    def _run(self, work: Callable[[Progress], Any]) -> Any:
-        made = self._controls.run(work)
-        self.show_chosen()
-        return made
 
 
 def _said_of(explanation: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ where a call is computed: here, by ``finish``, or in a worker process, by ``widg
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from SegmentationAILib.engine.progress import Progress
@@ -36,6 +36,27 @@ class Call:
 
 
 Steps = Generator[Call | None, Any, T]
+
+
+def part(steps: Steps[T], start: float, end: float) -> Steps[T]:
+    """Work that is a share of a longer one's time, 0…1."""
+    width = end - start
+    try:
+        call = next(steps)
+        while True:
+            if call is not None:
+                call = replace(call, start=start + width * call.start, end=start + width * call.end)
+            try:
+                answer = yield call
+            except GeneratorExit:
+                steps.close()
+                raise
+            except Exception as error:
+                call = steps.throw(error)
+            else:
+                call = steps.send(answer)
+    except StopIteration as done:
+        return done.value
 
 
 def finish(steps: Steps[T], compute: Callable[[Call, Progress], Any], progress: Progress | None = None) -> T:
