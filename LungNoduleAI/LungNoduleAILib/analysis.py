@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from LungNoduleAILib import baseline, detection
 from LungNoduleAILib.analysis_result import NODULES, Findings
+from LungNoduleAILib.bundle_detection import Detect, bundles, detector_of
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.nodule_character import character_of
 from LungNoduleAILib.ratings import rate, shipped_networks
+from SegmentationAILib.catalog.suitability import check_input
 from SegmentationAILib.checks import check_ct
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
@@ -32,8 +34,8 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
 
     Args:
         volume: chest CT, HU.
-        task: detector, one of ``DETECTORS``, device and options; ``threshold`` and ``max_nodules`` are
-            passed to the detector.
+        task: detector, one of ``DETECTORS`` or the id of a detection bundle in the catalogue, device and options;
+            ``threshold`` and ``max_nodules`` are passed to the detector.
         progress: told of each stage; its token cancels the run.
 
     Raises:
@@ -45,11 +47,9 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
     progress = progress or Progress()
     progress(0.0, "Checking the CT")
     check_ct(volume)
-    if task.model not in DETECTORS:
-        raise InputError(f"There is no nodule detector '{task.model}'; choose one of: {', '.join(DETECTORS)}.")
+    detect = _detector(task.model, volume)
     shipped_networks()  # Told before any work where they are missing.
     lungs = segment_lungs(volume, device=task.device, progress=progress.part(0.02, _LUNGS_END))
-    detect = DETECTORS[task.model]
     nodules = detect(
         volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, _DETECTION_END), **task.options
     )
@@ -57,6 +57,22 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
     characterised = characterised_nodules(volume, lungs, rated, progress.part(_RATING_END, 1.0))
     progress(1.0, "Done")
     return Findings(lungs, characterised, task)
+
+
+def _detector(model: str, volume: Volume) -> Detect:
+    """What finds the nodules.
+
+    Raises:
+        InputError: there is no such detector, or it is a bundle that is not installed or does not read the volume.
+    """
+    if model in DETECTORS:
+        return DETECTORS[model]
+    found = next((one for one in bundles() if one.id == model), None)
+    if found is None:
+        known = ", ".join([*DETECTORS, *(one.id for one in bundles())])
+        raise InputError(f"There is no nodule detector '{model}'; choose one of: {known}.")
+    check_input(found, volume)
+    return detector_of(found)
 
 
 def rated_nodules(

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from LungNoduleAILib.candidates import Candidate, find_blobs
-from LungNoduleAILib.characterization import SPACING_MM, Delineation, delineate
+from LungNoduleAILib.characterization import Delineation, delineate
 from LungNoduleAILib.collection import OutlinedMark, collect
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.scoring import BASELINE, FEATURES, features
-from LungNoduleAILib.search import SearchSpace, search_space
+from LungNoduleAILib.search import SearchSpace, search_space, window_around
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.labels import LabelMap
@@ -95,10 +95,7 @@ def outlined_candidates(space: SearchSpace, device: str, progress: Progress) -> 
     outlined = []
     for n, blob in enumerate(blobs):
         progress(_SEARCH_END + (1 - _SEARCH_END) * n / len(blobs), "Outlining nodules")
-        reach = int(np.ceil(0.9 * blob.diameter_mm + 8.0) / SPACING_MM)
-        centre = blob.ijk[::-1]
-        window = tuple(slice(max(0, c - reach), c + reach + 1) for c in centre)
-        middle = tuple(c - side.start for c, side in zip(centre, window, strict=True))
+        window, middle = window_around(blob.ijk[::-1], blob.diameter_mm, hu.shape)
         found = delineate(hu[window], middle, blob.diameter_mm, space.lungs[window])
         outlined.append(ScoredCandidate(blob, found, window, features(found, blob.answer)))
     return outlined

@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-_NODULES = "nodules"  # analysis.NODULES, which imports torch
+# analysis.NODULES and BASELINE, which import torch.
+_NODULES = "nodules"
+_BUILT_IN = (_NODULES, "nodules-baseline")
 _READ, _FOUND = 0.05, 0.8
 _device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda:0, mps")
 _threshold = click.option(
     "--threshold", type=click.FloatRange(0, 1), help="Lowest score of a nodule  [default: the detector's]"
+)
+_model = click.option(
+    "--model",
+    "model_id",
+    default=_NODULES,
+    show_default=True,
+    help="What detects: one of 'thoraxai models list' that detects, or a bundle by its name in MONAI's model zoo.",
 )
 _days = click.option(
     "--days", type=click.FloatRange(0, min_open=True), help="Between the CTs  [default: by their dates]"
@@ -33,11 +42,20 @@ _prior_report = click.option(
 @click.command()
 @click.argument("source", metavar="INPUT", type=_FILE)
 @click.argument("output", type=_FOLDER)
+@_model
 @_device
 @_threshold
 @click.option("--report", "with_report", is_flag=True, help="Write report.html too.")
 @patient_options
-def detect(source: Path, output: Path, device: str, threshold: float | None, with_report: bool, **patient: Any) -> None:
+def detect(
+    source: Path,
+    output: Path,
+    model_id: str,
+    device: str,
+    threshold: float | None,
+    with_report: bool,
+    **patient: Any,
+) -> None:
     """Find the nodules of INPUT and write nodules.csv and labels.nrrd to the folder OUTPUT.
 
     INPUT is a DICOM folder or a NRRD, NIfTI or MHA file. In labels.nrrd, 1 is the right lung, 2 the
@@ -52,14 +70,17 @@ def detect(source: Path, output: Path, device: str, threshold: float | None, wit
         check_writable(output)
         known = patient_from(patient)
         progress(0.0, "Reading")
-        study = study_of(open_scan(source), _task(device, threshold), progress=progress.part(_READ, 0.9))
+        scan = open_scan(source)
+        task = _task(model_id, device, threshold)
+        notes = _notes(task, scan)
+        study = study_of(scan, task, progress=progress.part(_READ, 0.9))
         progress(0.9, "Writing")
         content = told_of(study, known)
         output.mkdir(parents=True, exist_ok=True)
         save(merged(study.lungs, study.reading.nodules), output / "labels.nrrd")
         write_report(content, output, ("csv", "html") if with_report else ("csv",))
         progress(1.0, "Done")
-    _say_warnings(content.warnings)
+    _say_warnings((*notes, *content.warnings))
     count = len(study.reading.entries)
     also = ", report.html" if with_report else ""
     click.echo(f"{_counted(count)}; nodules.csv{also} and labels.nrrd are in {output}")
@@ -71,6 +92,7 @@ def detect(source: Path, output: Path, device: str, threshold: float | None, wit
 @click.argument("output", metavar="OUT", type=_FOLDER)
 @_days
 @_prior_report
+@_model
 @_device
 @_threshold
 def compare(
@@ -79,6 +101,7 @@ def compare(
     output: Path,
     days: float | None,
     prior_report: Path | None,
+    model_id: str,
     device: str,
     threshold: float | None,
 ) -> None:
@@ -98,12 +121,14 @@ def compare(
         progress(0.0, "Reading")
         scan = open_scan(current)
         earlier = _prior(scan, prior, prior_report, days)
-        study = study_of(scan, _task(device, threshold), earlier, progress.part(_READ, 1.0))
+        task = _task(model_id, device, threshold)
+        notes = _notes(task, scan)
+        study = study_of(scan, task, earlier, progress.part(_READ, 1.0))
         output.mkdir(parents=True, exist_ok=True)
         content = told_of(study, Patient())
         write_report(content, output, ("csv",))
         write_csv(study.follow_up, output / "follow-up.csv")
-    _say_warnings((*content.warnings, *study.follow_up.warnings))
+    _say_warnings((*notes, *content.warnings, *study.follow_up.warnings))
     for sentence in study.follow_up.sentences:
         click.echo(sentence)
     click.echo(f"{_counted(len(study.reading.entries))} now; nodules.csv and follow-up.csv are in {output}")
@@ -115,6 +140,7 @@ def compare(
 @click.option("--prior", type=_FILE, help="An earlier CT of the same patient.")
 @_days
 @_prior_report
+@_model
 @_device
 @_threshold
 @click.option("--reject", "rejected", type=int, multiple=True, help="Number of a nodule to leave out.")
@@ -132,6 +158,7 @@ def report(
     prior: Path | None,
     days: float | None,
     prior_report: Path | None,
+    model_id: str,
     device: str,
     threshold: float | None,
     rejected: tuple[int, ...],
@@ -158,10 +185,12 @@ def report(
         progress(0.0, "Reading")
         scan = open_scan(source)
         earlier = None if prior is None else _prior(scan, prior, prior_report, days)
-        study = study_of(scan, _task(device, threshold), earlier, progress.part(_READ, _FOUND))
+        task = _task(model_id, device, threshold)
+        notes = _notes(task, scan)
+        study = study_of(scan, task, earlier, progress.part(_READ, _FOUND))
         content = told_of(study, known, rejected, device if explain else None, progress.part(_FOUND, 0.95))
         written = write_report(content, output, formats, source=scan.folder, progress=progress.part(0.95, 1.0))
-    _say_warnings(content.warnings)
+    _say_warnings((*notes, *content.warnings))
     names = ", ".join(path.name for path in written)
     click.echo(f"{_counted(len(content.kept))}; {names} {'is' if len(written) == 1 else 'are'} in {output}")
 
@@ -175,8 +204,20 @@ def _prior(scan: Scan, path: Path, report_path: Path | None, days: float | None)
     return earlier
 
 
-def _task(device: str, threshold: float | None) -> Task:
-    return Task(_NODULES, {} if threshold is None else {"threshold": threshold}, device)
+def _task(model_id: str, device: str, threshold: float | None) -> Task:
+    from LungNoduleAILib.bundle_detection import bundle_called
+
+    chosen = model_id if model_id in _BUILT_IN else bundle_called(model_id).id
+    return Task(chosen, {} if threshold is None else {"threshold": threshold}, device)
+
+
+def _notes(task: Task, scan: Scan) -> tuple[str, ...]:
+    """What there is to say of a bundle on this CT; of the built-in detector the report tells."""
+    from SegmentationAILib import catalog
+
+    if task.model in _BUILT_IN:
+        return ()
+    return tuple(catalog.warnings_for(catalog.entry(task.model), scan.volume))
 
 
 def _counted(count: int) -> str:

@@ -16,7 +16,7 @@ from LungNoduleAILib.collection import OutlinedMark, collect
 from LungNoduleAILib.heat import HeatMap, heat_map
 from LungNoduleAILib.network import HEAT_STRIDE, SPACING_MM, NoduleNetwork, Widths
 from LungNoduleAILib.nodule import Nodule
-from LungNoduleAILib.search import SearchSpace, search_space
+from LungNoduleAILib.search import SearchSpace, search_space, window_around
 from SegmentationAILib.engine.model_folder import Model, read_model
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.labels import LabelMap
@@ -185,10 +185,7 @@ def outline(found: HeatMap, space: SearchSpace, peak: Peak) -> tuple[tuple[slice
     Where the network's mask and the CT's own edge agree on the nodule, the edge is the better measure of
     its volume. Where they do not, as in ground glass and at walls, each misses a part: both count.
     """
-    reach = int(np.ceil(0.9 * peak.diameter_mm + 8.0) / SPACING_MM)
-    centre = tuple(int(c) for c in peak.kji)
-    window = tuple(slice(max(0, c - reach), min(n, c + reach + 1)) for c, n in zip(centre, space.hu.shape, strict=True))
-    middle = tuple(c - side.start for c, side in zip(centre, window, strict=True))
+    window, middle = window_around(tuple(int(c) for c in peak.kji), peak.diameter_mm, space.hu.shape)
     edge_found = delineate(space.hu[window], middle, peak.diameter_mm, space.lungs[window]).occupancy
     learnt = _mask_at(found.mask[window], middle)
     if learnt is None or dice(learnt >= 0.5, edge_found >= 0.5) >= _AGREED:

@@ -64,6 +64,21 @@ def search_window(
     return _sampled(volume, tissue, box.crop(start, shape), "cpu")
 
 
+def window_around(
+    centre: tuple[int, ...], diameter_mm: float, shape: tuple[int, ...]
+) -> tuple[tuple[slice, slice, slice], tuple[int, ...]]:
+    """The voxels around a place that outlining a nodule there takes, and the place's indices in them.
+
+    Args:
+        centre: voxel (k, j, i) of the search space.
+        diameter_mm: of the nodule, as far as it is known.
+        shape: of the search space.
+    """
+    reach = int(np.ceil(0.9 * diameter_mm + 8.0) / SPACING_MM)
+    window = tuple(slice(max(0, c - reach), min(n, c + reach + 1)) for c, n in zip(centre, shape, strict=True))
+    return window, tuple(c - side.start for c, side in zip(centre, window, strict=True))
+
+
 def _tissue(lungs: LabelMap) -> NDArray[np.uint8]:
     return sum(lungs.mask(structure).astype(np.uint8) for structure in (RIGHT_LUNG, LEFT_LUNG))
 
