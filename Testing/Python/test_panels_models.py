@@ -251,6 +251,7 @@ def test_nothing_is_asked_of_the_server_before_the_licence_is_accepted(server, l
     for words in (LICENCE.name, LICENCE.terms, "commercial use allowed", "Somebody 2020", "1 MB from 127.0.0.1"):
         assert words in terms
     assert not panel.child(dialog, "acceptButton").enabled
+    assert not panel.child(dialog, "trustCheckBox").isVisible()
     tick(panel.child(dialog, "agreeCheckBox"))
     assert panel.child(dialog, "acceptButton").enabled
     click(panel.child(dialog, "declineButton"))
@@ -307,6 +308,30 @@ def test_a_swapped_file_is_refused_with_both_hashes(server, listed, opened):
     assert entry.files[0].hash.value in panel.message
     assert catalog.installed(entry) is None
     assert not panel.ui.runButton.enabled
+
+
+def test_a_file_that_its_publisher_replaced_is_taken_only_if_the_user_says_so(server, listed, opened):
+    server.files["w.pth"] = Served(CONTENT)
+    [file] = weights_entry(server).files
+    entry = replace(weights_entry(server), files=(replace(file, hash=None, size=None, no_hash="not published"),))
+    listed(entry)
+    panel = opened()
+    choose(panel, "Lungs by weights")
+    agree(panel)
+    panel.wait_for(lambda: panel.ui.runButton.enabled)
+    catalog.remove(entry)
+    server.files["w.pth"] = Served(b"new" + CONTENT, etag='"two"')
+    panel.leave()
+    panel.enter()
+    agree(panel)
+    panel.wait_for(lambda: "not the file that was first fetched here" in panel.message)
+    click(panel.ui.modelFetchButton)
+    dialog = panel.top_level("Licence of a model")
+    tick(panel.child(dialog, "trustCheckBox"))
+    tick(panel.child(dialog, "agreeCheckBox"))
+    click(panel.child(dialog, "acceptButton"))
+    panel.wait_for(lambda: panel.ui.runButton.enabled)
+    assert (catalog.installed(entry) / "w.pth").read_bytes() == b"new" + CONTENT
 
 
 def test_closing_the_panel_stops_a_download(server, listed, opened):

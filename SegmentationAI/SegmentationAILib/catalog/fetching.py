@@ -105,8 +105,8 @@ def _refused(file: ModelFile, why: str, pinned: bool) -> InputError:
     """``why`` is pooch's text, whose first sentence names both hashes."""
     both = why.partition(". ")[0]
     advice = (
-        "it is not the file that was first fetched here, so ask its publisher whether it was replaced, and if so give "
-        "--trust-new"
+        "it is not the file that was first fetched here, so ask its publisher whether it was replaced, and if so say "
+        "that you trust the new one (--trust-new)"
         if pinned
         else "try again later, and if it happens again do not use it"
     )

@@ -132,8 +132,7 @@ def _import_own(path: Path, training: Training | None, progress: Progress) -> Pa
         entry = parsed_own(model, catalog.structures)
         if any(one.id == entry.id for one in catalog):
             raise InputError(
-                f"There is a model '{entry.id}' already; remove it with 'thoraxai models remove {entry.id}', or give "
-                "the folder another name."
+                f"There is a model '{entry.id}' already; remove that first, or give the folder another name."
             )
         check_contents(entry, places.made, progress.part(0.7, 0.8))
         return land(places, entry, [entry.id], [Origin(path.name)], progress.part(0.8, 1.0), own=model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.catalog.store import models_folder
 
 FIRST_USE = "first use"
@@ -13,6 +14,11 @@ _FILE = "first-use-hashes.json"
 def of(url: str) -> str | None:
     """The SHA-256 noted for an address, None where nothing was fetched from it yet."""
     return _held().get(url)
+
+
+def is_noted(entry: Entry) -> bool:
+    """Whether a file of a model was fetched here before that nobody but ourselves knows the hash of."""
+    return any(file.hash is None and file.url and of(file.url) for file in entry.files)
 
 
 def note(url: str, sha256: str) -> None:

@@ -18,12 +18,20 @@ class LicenceDialog:
         entry: what is to be had.
         folder: where it will be.
         action: what the button says.
-        agreed: called when the user has agreed and clicked it.
+        agreed: called when the user has agreed and clicked it; told whether to trust a file that is not the one that
+            was first fetched here.
+        may_have_changed: whether to ask that.
         parent: the window that waits meanwhile.
     """
 
     def __init__(
-        self, entry: Entry, folder: str, action: str, agreed: Callable[[], None], parent: qt.QWidget | None
+        self,
+        entry: Entry,
+        folder: str,
+        action: str,
+        agreed: Callable[[bool], None],
+        may_have_changed: bool,
+        parent: qt.QWidget | None,
     ) -> None:
         self._agreed = agreed
         self.dialog = qt.QDialog(parent)
@@ -36,9 +44,11 @@ class LicenceDialog:
         text.setOpenExternalLinks(True)
         text.setTextInteractionFlags(qt.Qt.TextBrowserInteraction)
         layout.addWidget(text)
-        self._tick = qt.QCheckBox(tr("I have read the licence and agree to it"), self.dialog)
-        self._tick.setObjectName("agreeCheckBox")
-        layout.addWidget(self._tick)
+        self._trust = self._check_box(
+            "trustCheckBox", tr("Take it even if it is not the file that was first fetched here"), layout
+        )
+        self._trust.setVisible(may_have_changed)
+        self._tick = self._check_box("agreeCheckBox", tr("I have read the licence and agree to it"), layout)
         buttons = qt.QHBoxLayout()
         layout.addLayout(buttons)
         buttons.addStretch(1)
@@ -56,6 +66,12 @@ class LicenceDialog:
     def close(self) -> None:
         self.dialog.close()
 
+    def _check_box(self, name: str, text: str, layout: qt.QLayout) -> qt.QCheckBox:
+        check_box = qt.QCheckBox(text, self.dialog)
+        check_box.setObjectName(name)
+        layout.addWidget(check_box)
+        return check_box
+
     def _button(self, name: str, text: str, action: Callable[[], None]) -> qt.QPushButton:
         button = qt.QPushButton(text, self.dialog)
         button.setObjectName(name)
@@ -69,4 +85,4 @@ class LicenceDialog:
 
     def _on_accept(self) -> None:
         self.dialog.close()
-        self._agreed()
+        self._agreed(self._trust.checked)

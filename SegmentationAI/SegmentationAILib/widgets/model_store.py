@@ -9,6 +9,7 @@ from typing import Any
 import qt
 
 from SegmentationAILib import catalog
+from SegmentationAILib.catalog import pins
 from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.catalog.state import State
 from SegmentationAILib.engine.progress import Progress
@@ -103,10 +104,13 @@ class ModelStore:
             self._on_import_folder()
             return
 
-        def work(progress: Progress) -> Path:
-            return catalog.fetch(entry, accept_licence=True, progress=progress)
+        def begin(trust_new: bool) -> None:
+            self._start(
+                entry,
+                lambda progress: catalog.fetch(entry, accept_licence=True, progress=progress, trust_new=trust_new),
+            )
 
-        self._agree(entry, tr("Download"), lambda: self._start(entry, work))
+        self._agree(entry, tr("Download"), begin, pins.is_noted(entry))
 
     def _on_import_file(self) -> None:
         self._import(qt.QFileDialog.getOpenFileName(self._window(), tr("Zip or weights of the model"), "", _FILES))
@@ -118,7 +122,7 @@ class ModelStore:
         entry = self._chosen()
         if path:
             work = lambda progress: catalog.import_local(entry, path, progress=progress)  # noqa: E731
-            self._agree(entry, tr("Import"), lambda: self._start(entry, work))
+            self._agree(entry, tr("Import"), lambda _trust_new: self._start(entry, work))
 
     def _on_own_zip(self) -> None:
         self._add(qt.QFileDialog.getOpenFileName(self._window(), tr("Zip of a model"), "", "Zip files (*.zip)"))
@@ -168,11 +172,11 @@ class ModelStore:
         folder.mkdir(parents=True, exist_ok=True)
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
 
-    def _agree(self, entry: Entry, action: str, agreed: Callable[[], None]) -> None:
+    def _agree(self, entry: Entry, action: str, agreed: Callable[[bool], None], may_have_changed: bool = False) -> None:
         """Go on once the user has read and agreed."""
         if self._ready():
             folder = str(catalog.models_folder() / entry.folder)
-            self._dialog = LicenceDialog(entry, folder, action, agreed, self._window())
+            self._dialog = LicenceDialog(entry, folder, action, agreed, may_have_changed, self._window())
             self._dialog.show()
 
     def _start(self, entry: Entry | None, work: Callable[[Progress], Path]) -> None:
