@@ -8,6 +8,7 @@ from dataclasses import replace
 from LungNoduleAILib import baseline, detection
 from LungNoduleAILib.analysis_result import NODULES, Findings
 from LungNoduleAILib.bundle_detection import Detect, bundles, detector_of
+from LungNoduleAILib.lobes import lobe_model, segment_lobes
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.nodule_character import character_of
 from LungNoduleAILib.ratings import rate, shipped_networks
@@ -21,12 +22,15 @@ from SegmentationAILib.organs import segment_lungs
 from SegmentationAILib.volume import Volume
 
 BASELINE = "nodules-baseline"
+# Of a task: the model that outlines the lobes.
+LOBES_OPTION = "lobes"
 DETECTORS = {NODULES: detection.detect, BASELINE: baseline.detect}
 
 # Shares of the run's time, for the progress bar.
 _LUNGS_END = 0.4
 _DETECTION_END = 0.9
-_RATING_END = 0.95
+_RATING_END = 0.93
+_LOBES_END = 0.95
 
 
 def analyze(volume: Volume | None, task: Task | None = None, progress: Progress | None = None) -> Findings:
@@ -35,7 +39,8 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
     Args:
         volume: chest CT, HU.
         task: detector, one of ``DETECTORS`` or the id of a detection bundle in the catalogue, device and options;
-            ``threshold`` and ``max_nodules`` are passed to the detector.
+            ``threshold`` and ``max_nodules`` are passed to the detector, ``lobes`` is the id of the catalogue's model
+            that outlines the lobes, which are not known without it.
         progress: told of each stage; its token cancels the run.
 
     Raises:
@@ -48,13 +53,20 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
     progress(0.0, "Checking the CT")
     check_ct(volume)
     detect = _detector(task.model, volume)
+    options = dict(task.options)
+    lobes_by = options.pop(LOBES_OPTION, "")
+    outlines_lobes = lobe_model(lobes_by, volume) if lobes_by else None
     shipped_networks()  # Told before any work where they are missing.
     lungs = segment_lungs(volume, device=task.device, progress=progress.part(0.02, _LUNGS_END))
     nodules = detect(
-        volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, _DETECTION_END), **task.options
+        volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, _DETECTION_END), **options
     )
     rated = rated_nodules(volume, nodules, task.device, progress.part(_DETECTION_END, _RATING_END))
-    characterised = characterised_nodules(volume, lungs, rated, progress.part(_RATING_END, 1.0))
+    lobes = None
+    if outlines_lobes is not None and rated:
+        outlining = progress.part(_RATING_END, _LOBES_END)
+        lobes = segment_lobes(volume, outlines_lobes, device=task.device, progress=outlining)
+    characterised = characterised_nodules(volume, lungs, rated, progress.part(_LOBES_END, 1.0), lobes)
     progress(1.0, "Done")
     return Findings(lungs, characterised, task)
 
@@ -99,7 +111,11 @@ def rated_nodules(
 
 
 def characterised_nodules(
-    volume: Volume, lungs: LabelMap, nodules: Sequence[Nodule], progress: Progress | None = None
+    volume: Volume,
+    lungs: LabelMap,
+    nodules: Sequence[Nodule],
+    progress: Progress | None = None,
+    lobes: LabelMap | None = None,
 ) -> tuple[Nodule, ...]:
     """The nodules with what is measured on them beyond their size.
 
@@ -108,6 +124,7 @@ def characterised_nodules(
         lungs: right and left lung on its grid.
         nodules: with their masks.
         progress: told of each nodule; its token cancels between them.
+        lobes: of the same CT, where they are known.
 
     Raises:
         Cancelled: the user cancelled.
@@ -116,5 +133,5 @@ def characterised_nodules(
     found = []
     for n, nodule in enumerate(nodules):
         progress(n / len(nodules), "Measuring the nodules' character")
-        found.append(replace(nodule, character=character_of(volume, lungs, nodule)))
+        found.append(replace(nodule, character=character_of(volume, lungs, nodule, lobes)))
     return tuple(found)
