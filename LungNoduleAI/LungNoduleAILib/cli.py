@@ -10,6 +10,7 @@ import click
 from LungNoduleAILib.cli_models import models
 from LungNoduleAILib.cli_nodules import compare, detect, report
 from LungNoduleAILib.cli_output import one_line
+from LungNoduleAILib.cli_preprocess import preprocess
 from LungNoduleAILib.cli_radiomics import radiomics
 from LungNoduleAILib.cli_radiotherapy import rt
 from LungNoduleAILib.cli_segment import segment
@@ -55,6 +56,7 @@ main.add_command(detect)
 main.add_command(compare)
 main.add_command(report)
 main.add_command(models)
+main.add_command(preprocess)
 main.add_command(radiomics)
 main.add_command(rt)
 main.add_command(segment)

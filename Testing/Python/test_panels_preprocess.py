@@ -162,6 +162,13 @@ def test_a_view_of_another_volume_is_left_alone(panel, ct):
     assert previewed("Red") is None
 
 
+def test_views_that_the_layout_does_not_show_are_left_alone(panel, ct):
+    slicer.mrmlScene.GetSingletonNode("Green", "vtkMRMLSliceNode").SetMappedInLayout(0)
+    tick(panel.ui.previewCheckBox)
+    panel.wait_for(lambda: previewed("Yellow") is not None and not panel.ui.previewLabel.text)
+    assert previewed("Green") is None
+
+
 def test_a_parameter_that_cannot_be_is_one_sentence(panel, ct):
     choose_operation(panel, "median")
     tick(panel.ui.previewCheckBox)

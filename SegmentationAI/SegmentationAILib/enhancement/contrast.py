@@ -62,10 +62,10 @@ def equalise(
 def clahe(
     volume: Volume,
     *,
-    centre_hu: float = 40.0,
-    width_hu: float = 400.0,
-    tile_mm: float = 60.0,
-    clip: float = 3.0,
+    centre_hu: float = -300.0,
+    width_hu: float = 1400.0,
+    tile_mm: float = 40.0,
+    clip: float = 4.0,
     overview: Volume | None = None,
     progress: Progress | None = None,
 ) -> Volume:

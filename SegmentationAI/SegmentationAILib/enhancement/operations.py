@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from SegmentationAILib.engine.task import Option
 from SegmentationAILib.enhancement.orientation import AXIS_CODES
@@ -203,10 +203,11 @@ OPERATIONS = {
             FOR_VIEWING,
             f"{_HERE}.contrast:clahe",
             (
-                _CENTRE,
-                _WIDTH,
-                Parameter("tile_mm", "Tile", "mm", "Size of the parts that are equalised", 60.0, 10, 500, 0),
-                Parameter("clip", "Limit", "×", "Most that contrast is raised; less is calmer", 3.0, 1.0, 20.0),
+                # From air to bone: lungs and soft tissue show at once.
+                replace(_CENTRE, default=-300.0),
+                replace(_WIDTH, default=1400.0),
+                Parameter("tile_mm", "Tile", "mm", "Size of the parts that are equalised", 40.0, 10, 500, 0),
+                Parameter("clip", "Limit", "×", "Most that contrast is raised; less is calmer", 4.0, 1.0, 20.0),
             ),
             overview=f"{_HERE}.contrast:sampled",
             grey_levels=256,

@@ -57,11 +57,12 @@ class SlicePreview:
     def planes(self, source: slicer.vtkMRMLScalarVolumeNode) -> dict[str, Plane]:
         """The planes of the views of the layout that show a volume, by the views' names."""
         composites = _composites()
+        views = slicer.util.getNodesByClass("vtkMRMLSliceNode")
         found = {}
-        for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        # Nothing maps views where no layout manager is.
+        for view in [one for one in views if one.IsMappedInLayout()] or views:
             name = view.GetLayoutName()
-            shows = name in composites and composites[name].GetBackgroundVolumeID() == source.GetID()
-            if shows and view.IsMappedInLayout():
+            if name in composites and composites[name].GetBackgroundVolumeID() == source.GetID():
                 matrix = view.GetSliceToRAS()
                 found[name] = Plane(np.array([[matrix.GetElement(r, c) for c in range(4)] for r in range(4)]))
         return found

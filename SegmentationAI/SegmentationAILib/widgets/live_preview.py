@@ -12,6 +12,7 @@ from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.side_thread import SideThread
 from SegmentationAILib.engine.task import Option
 from SegmentationAILib.enhancement.operations import operation
+from SegmentationAILib.enhancement.plane import Plane
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.failure import explain
 from SegmentationAILib.volume import Volume
@@ -84,7 +85,8 @@ class LivePreview:
 
     def _look(self) -> None:
         wish = self._wish()
-        keys = self._keys(wish) if wish is not None and wish != self._failed else {}
+        planes = self._planes(wish) if wish is not None and wish != self._failed else {}
+        keys = {view: (self._whole(wish), plane.to_ras.tobytes()) for view, plane in planes.items()}
         if self._thread is not None:
             view, key, _wish = self._job
             if keys.get(view) != key:
@@ -97,29 +99,25 @@ class LivePreview:
             self._overlay.hide(view)
         for view, key in keys.items():
             if self._shown.get(view) != key:
-                self._begin(view, key, wish)
+                self._begin(view, key, planes[view], wish)
                 return
         if keys:
             self._say("")
         elif wish is not None and wish != self._failed:
             self._say(tr("No slice view shows this volume."))
 
-    def _keys(self, wish: Wish) -> dict[str, tuple]:
-        """Of each view what its picture depends on."""
-        image = wish.node.GetImageData()
-        if image is None:
-            return {}
-        whole = self._whole(wish)
-        return {view: (whole, plane.to_ras.tobytes()) for view, plane in self._overlay.planes(wish.node).items()}
+    def _planes(self, wish: Wish) -> dict[str, Plane]:
+        return self._overlay.planes(wish.node) if wish.node.GetImageData() is not None else {}
 
     @staticmethod
     def _whole(wish: Wish) -> tuple:
+        """What the pictures in all views depend on."""
         image = wish.node.GetImageData()
         transform = wish.node.GetParentTransformNode()
         moved = transform.GetMTime() if transform is not None else 0
         return (wish.node.GetID(), image.GetMTime(), wish.node.GetMTime(), moved, wish.operation, wish.parameters)
 
-    def _begin(self, view: str, key: tuple, wish: Wish) -> None:
+    def _begin(self, view: str, key: tuple, plane: Plane, wish: Wish) -> None:
         from SegmentationAILib.scene import volume_from_node  # noqa: PLC0415 - needs packages
 
         try:
@@ -127,7 +125,6 @@ class LivePreview:
         except InputError as problem:
             self._fail(wish, str(problem))
             return
-        plane = self._overlay.planes(wish.node)[view]
         learnt = self._learnt[1] if self._learnt is not None and self._learnt[0] == key[0] else None
 
         def work(progress: Progress) -> tuple[Any, Volume | None]:

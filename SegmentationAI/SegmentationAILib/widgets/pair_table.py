@@ -29,9 +29,14 @@ class PairTable:
         self._widget, self._chosen, self._paired = widget, chosen, paired
         self._names: list[str] = []
         widget.setColumnCount(2 + len(_FIGURES))
-        widget.setHorizontalHeaderLabels([tr("Reference"), tr("Test"), tr("Dice"), tr("Surface"), tr("HD95")])
+        widget.setHorizontalHeaderLabels([tr("Reference"), tr("Test"), tr("Dice"), tr("Surface"), tr("HD95 mm")])
         for column, hint in enumerate(
-            (tr("Dice: 1 where both are the same"), tr("Surface Dice at the tolerance"), tr("HD95, mm")), start=2
+            (
+                tr("Dice: 1 where both are the same"),
+                tr("Surface Dice at the tolerance"),
+                tr("95 % of the surfaces are nearer to each other than this, mm"),
+            ),
+            start=2,
         ):
             widget.horizontalHeaderItem(column).setToolTip(hint)
         widget.verticalHeader().setVisible(False)

@@ -32,6 +32,7 @@ class ParameterFields:
             field = self._choice(one) if one.choices else self._number(one)
             field.setObjectName(f"preprocess_{one.name}")
             field.setToolTip(tr(one.hint))
+            field.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
             self._set(field, values.get(one.name, one.default))
             field.connect("activated(int)" if one.choices else "valueChanged(double)", lambda _value: self._changed())
             self._form.addRow(f"{tr(one.title)}:", field)
