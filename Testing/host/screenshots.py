@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 import slicer
+from PySide6.QtCore import Qt
 
 from host import boot
 from host.demo import DEMO_CT
@@ -21,11 +22,12 @@ from SegmentationAILib.volume import Grid, Volume
 # The largest nodule of the demo CT.
 TUMOUR_RAS = (-72.5, -77.2, -190.4)
 # Across the slice views, mm.
-NODULE_WIDTH_MM, PAIR_WIDTH_MM = 120.0, 150.0
+NODULE_WIDTH_MM, PAIR_WIDTH_MM = 120.0, 110.0
 DAYS_BETWEEN = 180
 RUNNING_PERCENT = 35
+EQUALISED = "CLAHE"
 # Sections that the pictures of the five states show.
-SHOWN_ANYWAY = ("inputs", "advanced", "results", "nodule")
+SHOWN_ANYWAY = ("inputs", "model", "advanced", "results", "nodule")
 
 
 @click.command()
@@ -50,10 +52,12 @@ def draw_segmentation(studio: Studio, ct: Volume) -> None:
     draw_states(studio, "SegmentationAI", ct, lambda panel: whole_chest(studio, ct))
     node = add_ct(studio, ct)
     panel = studio.open("SegmentationAI")
-    for name in sections_of(panel):
+    # In this order, since the comparison takes what the radiotherapy section made.
+    work = {"preprocess": preview, "radiotherapy": contour, "compare": compare}
+    for name in sorted(sections_of(panel), key=lambda one: list(work).index(one) if one in work else len(work)):
         only(panel, name)
-        if name == "radiotherapy":
-            contour(studio, panel, node)
+        if name in work:
+            work[name](studio, panel, node)
         studio.settle(panel)
         studio.shoot(f"SegmentationAI-{name}", panel)
     studio.close(panel)
@@ -102,12 +106,29 @@ def draw_states(studio: Studio, name: str, ct: Volume, after_run: Callable) -> N
     after_run(panel)
     studio.settle(panel)
     studio.shoot(f"{name}-results", panel)
+    hide_results(panel)
     phantom = add_phantom(studio)
     ui.inputSelector.setCurrentNode(phantom)
     studio.during(panel, 0, ui.runButton.click)
     studio.shoot(f"{name}-error", panel)
     slicer.mrmlScene.RemoveNode(phantom)
+    show_results(True)
     studio.close(panel)
+
+
+def hide_results(panel) -> None:
+    """The panel and the views show no result any more."""
+    for name in ("findingsSelector", "segmentationSelector"):
+        selector = getattr(panel.self().ui, name, None)
+        if selector is not None:
+            selector.setCurrentNode(None)
+    show_results(False)
+
+
+def show_results(visible: bool) -> None:
+    for kind in ("vtkMRMLSegmentationNode", "vtkMRMLMarkupsFiducialNode"):
+        for node in slicer.util.getNodesByClass(kind):
+            node.SetDisplayVisibility(visible)
 
 
 def add_ct(studio: Studio, ct: Volume) -> slicer.vtkMRMLScalarVolumeNode:
@@ -140,7 +161,11 @@ def whole_chest(studio: Studio, ct: Volume) -> None:
     for segmentation in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
         segmentation.CreateClosedSurfaceRepresentation()
     size_ijk = np.array(ct.shape[::-1])
-    studio.views.frame(tuple(ct.grid.ras((size_ijk - 1) / 2)), float((size_ijk * ct.spacing).max()) * 0.9)
+    centre = ct.grid.ras((size_ijk - 1) / 2)
+    studio.views.frame(tuple(centre), float((size_ijk * ct.spacing).max()) * 0.9)
+    # What came after the slices were drawn is drawn when they move.
+    studio.views.jump(tuple(centre + ct.spacing.max()))
+    studio.views.jump(tuple(centre))
     studio.views.fit_camera()
 
 
@@ -198,11 +223,39 @@ def follow_up(studio: Studio, panel, ct: Volume) -> None:
     studio.shoot("LungNoduleAI-follow-up", panel, studio.views.pair_image(("Red", "Yellow"), PAIR_WIDTH_MM))
 
 
+def preview(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """Contrast equalised in small tiles, as the slice views preview it before a volume is made."""
+    ui = panel.self().ui
+    ui.inputSelector.setCurrentNode(ct)
+    show_results(False)
+    index = max(0, ui.preprocessComboBox.findText(EQUALISED, Qt.MatchContains))
+    ui.preprocessComboBox.setCurrentIndex(index)
+    ui.preprocessComboBox.activated.emit(index)
+    ui.previewCheckBox.click()
+    for _ in range(5):
+        studio.settle(panel)
+
+
+def compare(studio: Studio, panel, _ct: slicer.vtkMRMLScalarVolumeNode) -> None:
+    """The lungs against those of the radiotherapy section, of which one has lost its base."""
+    ui = panel.self().ui
+    nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    lungs, structures = (next(n for n in nodes if n.GetName().endswith(end)) for end in (" lungs", " structures"))
+    ct = ui.inputSelector.currentNode()
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(structures, "left lung", ct)
+    array[: len(array) // 5] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, structures, "left lung", ct)
+    ui.comparisonReferenceSelector.setCurrentNode(lungs)
+    ui.comparisonTestSelector.setCurrentNode(structures)
+    studio.during(panel, 0, ui.compareButton.click)
+    ui.comparisonTable.selectRow(0)
+
+
 def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
     """The radiotherapy section after a tumour was outlined from one point and margins were derived."""
     ui = panel.self().ui
-    for section in (ui.tumourCollapsibleButton, ui.ruleCollapsibleButton):
-        section.setChecked(True)
+    ui.tumourCollapsibleButton.setChecked(False)
+    ui.ruleCollapsibleButton.setChecked(True)
     points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "tumour")
     points.AddControlPointWorld(TUMOUR_RAS)
     points.SetDisplayVisibility(False)

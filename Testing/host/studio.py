@@ -19,9 +19,9 @@ from host.views import FourUp
 
 ROOT = Path(__file__).resolve().parents[2]
 PANEL_WIDTH = 380
-VIEW_SIZE = 440
-# Of the views' grey and the outlines' few colours this many are enough, in a third of the bytes.
-_COLOURS = 200
+VIEW_SIZE = 400
+# Of the views' grey and the outlines' few colours this many are enough, in a fourth of the bytes.
+_COLOURS = 80
 _POLL_MS = 20
 _SETTLE_S = 0.6
 

@@ -200,7 +200,7 @@ class NoduleTable:
     def _growth(self, row: Row) -> str:
         if row.growth is None:
             return self._behaviours.get(row.behaviour, "")
-        return f"{100 * row.growth:+.0f}"
+        return f"{100 * row.growth:+.0f}".replace("-", "\N{MINUS SIGN}")
 
     def _prepare(self) -> None:
         widget = self._widget
