@@ -20,7 +20,7 @@ from LungNoduleAILib.module_test import LungNoduleAITest  # noqa: F401 - Slicer 
 from SegmentationAILib import dependencies
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.engine.steps import Call, Steps
+from SegmentationAILib.engine.steps import Call, Steps, importing
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.provenance import RESULT_ATTRIBUTE
@@ -182,6 +182,9 @@ class LungNoduleAIWidget(RunPanelWidget):
 
     def run(self, parameters: LungNoduleAIParameterNode) -> Steps[None]:
         install_dependencies()
+        yield from importing(
+            (*self.SLOW_IMPORTS, "LungNoduleAILib.scene", "LungNoduleAILib.examination", "LungNoduleAILib.workflow")
+        )
         findings, warnings = yield from self.logic.detecting(
             parameters.inputVolume, parameters.device, maximumNodules=parameters.maximumNodules
         )

@@ -21,7 +21,7 @@ from slicer.ScriptedLoadableModule import (
 from SegmentationAILib import dependencies, phantom
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.engine.steps import Call, Steps
+from SegmentationAILib.engine.steps import Call, Steps, importing
 from SegmentationAILib.enhancement.logic import PreprocessLogic
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.provenance import RESULT_ATTRIBUTE
@@ -30,6 +30,7 @@ from SegmentationAILib.radiotherapy.logic import RadiotherapyLogic
 from SegmentationAILib.resources import resource
 from SegmentationAILib.slicer_application import install_dependencies, show_chart
 from SegmentationAILib.widgets.run_panel import RunPanelWidget
+from SegmentationAILib.widgets.stepped_run import SteppedRun
 
 LUNGS = "lungs"
 ORGANS = "organs"
@@ -136,6 +137,7 @@ class SegmentationAIWidget(RunPanelWidget):
 
         self._shownSegmentation = None
         # An edit announces itself before it is whole, and strokes come fast: count once they pause.
+        self._counting = None
         self._volumesTimer = qt.QTimer()
         self._volumesTimer.setSingleShot(True)
         self._volumesTimer.setInterval(100)
@@ -181,6 +183,8 @@ class SegmentationAIWidget(RunPanelWidget):
 
     def cleanup(self) -> None:
         self._volumesTimer.stop()
+        if self._counting is not None:
+            self._counting.abandon()
         self.models.close()
         self.preprocess.close()
         self.radiotherapy.close()
@@ -189,12 +193,25 @@ class SegmentationAIWidget(RunPanelWidget):
 
     def showVolumes(self) -> None:
         segmentation = self._shownSegmentation
-        self.volumeTable.show(self.logic.segmentVolumes(segmentation) if segmentation else {})
+        if self._counting is not None:
+            self._counting.abandon()
+            self._counting = None
+        if segmentation is None:
+            self.volumeTable.show({})
+            return
+        self._counting = SteppedRun(self.logic.countingVolumes(segmentation), background, ended=self.onVolumesCounted)
+        self._counting.start()
+
+    def onVolumesCounted(self, volumes: dict[str, float] | None, error: BaseException | None) -> None:
+        if error is not None:
+            raise error
+        self.volumeTable.show(volumes)
 
     def run(self, parameters: SegmentationAIParameterNode) -> Steps[None]:
         from SegmentationAILib.widgets.model_text import names_missing  # needs Qt
 
         install_dependencies()
+        yield from importing(self.SLOW_IMPORTS)
         wanted, listed = self.models.wanted, self.models.entry
         segmentation = yield from self.logic.segmenting(
             parameters.inputVolume, parameters.task, parameters.device, wanted
@@ -265,9 +282,13 @@ class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic, Prepro
 
     def segmentVolumes(self, segmentation: vtkMRMLSegmentationNode) -> dict[str, float]:
         """Name of each segment and its volume in ml."""
-        from SegmentationAILib.scene import segment_volumes
+        return background.finish_here(self.countingVolumes(segmentation))
 
-        return segment_volumes(segmentation)
+    def countingVolumes(self, segmentation: vtkMRMLSegmentationNode) -> Steps[dict[str, float]]:
+        """The steps of ``segmentVolumes``, for a window that stays alive meanwhile."""
+        from SegmentationAILib.scene import counting_volumes
+
+        return counting_volumes(segmentation)
 
     def requireDependencies(self) -> None:
         dependencies.require(dependencies.requirements())

@@ -11,13 +11,14 @@ import vtk
 from numpy.typing import NDArray
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
+from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap, content_box, cropped
 from SegmentationAILib.provenance import Provenance
 from SegmentationAILib.terminology import ANATOMIC_REGIONS, Code, Structure
 from SegmentationAILib.volume import DicomSource, Grid, Volume
 
-_COUNTED_AT_ONCE = 4_000_000
+_COUNTED_AT_ONCE = 2_000_000
 BINARY_LABELMAP = "Binary labelmap"  # vtkSegmentationConverter's name; the wheel does not wrap its getter
 
 
@@ -206,8 +207,8 @@ def _pasted(inside: NDArray[np.bool_], offset: tuple[int, int, int], shape: tupl
     return whole
 
 
-def segment_volumes(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, float]:
-    """Name of each segment and its volume in ml."""
+def counting_volumes(segmentation: slicer.vtkMRMLSegmentationNode) -> Steps[dict[str, float]]:
+    """Name of each segment and its volume in ml; an edit meanwhile asks for another count."""
     held = segmentation.GetSegmentation()
     volumes, counted = {}, {}
     for segment_id in held.GetSegmentIDs():
@@ -219,7 +220,7 @@ def segment_volumes(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, f
         # Segments share label maps, each of which is counted once.
         place = labels.__array_interface__["data"][0]
         if place not in counted:
-            counted[place] = _histogram(labels)
+            counted[place] = yield from _histogram(labels)
         counts = counted[place]
         value = segment.GetLabelValue()
         voxels = int(counts[value]) if value < len(counts) else 0
@@ -227,13 +228,16 @@ def segment_volumes(segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, f
     return volumes
 
 
-def _histogram(labels: NDArray) -> NDArray[np.int64]:
+def _histogram(labels: NDArray) -> Steps[NDArray[np.int64]]:
     """Voxels of each label value."""
-    flat = labels.ravel()
+    # What is edited between two steps may move in memory.
+    flat = labels.flatten()
     counts = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
     # NumPy counts in 64-bit integers, eight times the memory of the labels.
     for start in range(0, flat.size, _COUNTED_AT_ONCE):
         counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE], minlength=len(counts))
+        if start + _COUNTED_AT_ONCE < flat.size:
+            yield
     return counts
 
 

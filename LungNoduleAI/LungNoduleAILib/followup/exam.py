@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
-import pydicom
-
-from SegmentationAILib.dicom_series import find_series
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.volume import Volume
 
@@ -46,6 +43,11 @@ def read_exam(folder: str | Path, volume: Volume) -> Exam:
     Raises:
         InputError: the folder does not hold the volume's series.
     """
+    # What the scene tells of a CT waits for no DICOM library.
+    import pydicom  # noqa: PLC0415
+
+    from SegmentationAILib.dicom_series import find_series  # noqa: PLC0415
+
     uid = volume.source.series_instance_uid if volume.source else ""
     for series in find_series(Path(folder)):
         if uid and series.uid == uid:

@@ -6,7 +6,6 @@ import csv
 from pathlib import Path
 
 from LungNoduleAILib.followup.comparison import FollowUp
-from SegmentationAILib.files import atomic_write
 
 COLUMNS = ("nodule", "prior_nodule", "volume_change", "doubling_time_days", "behaviour", "what_became_of_it")
 
@@ -39,6 +38,9 @@ def write_csv(found: FollowUp, path: str | Path) -> Path:
         InputError: the folder cannot be written to.
     """
     path = Path(path)
+    # A scene that shows a comparison waits for no image library.
+    from SegmentationAILib.files import atomic_write  # noqa: PLC0415
+
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(COLUMNS)

@@ -7,8 +7,10 @@ where a call is computed: here, by ``finish``, or in a worker process, by ``widg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import sys
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, TypeVar
 
 from SegmentationAILib.engine.progress import Progress
@@ -36,6 +38,14 @@ class Call:
 
 
 Steps = Generator[Call | None, Any, T]
+
+
+def importing(modules: Sequence[str]) -> Steps[None]:
+    """Import modules that take long together, with a breath after each."""
+    for name in modules:
+        if name not in sys.modules:
+            import_module(name)
+            yield
 
 
 def part(steps: Steps[T], start: float, end: float) -> Steps[T]:

@@ -97,7 +97,7 @@ class RunControls:
         RunControls._active = self
         self._remark = ""
         self._began = time.monotonic()
-        self._run = SteppedRun(steps, background, self._report, self._ended, self._fell_back, token)
+        self._run = SteppedRun(steps, background, self._ended, self._report, self._fell_back, token)
         self._show_running(True)
         self._run.start()
 

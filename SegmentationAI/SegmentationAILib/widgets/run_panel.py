@@ -26,6 +26,13 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     sections ``inputsCollapsibleButton``, ``advancedCollapsibleButton``, ``resultsCollapsibleButton``.
     """
 
+    # What a run needs of packages that Slicer may lack, in pieces that do not hold up the window.
+    SLOW_IMPORTS = (
+        "multiprocessing.shared_memory",
+        "psutil",
+        "SegmentationAILib.engine.worker.client",
+        "SegmentationAILib.scene",
+    )
     # The worker process ends with the last of them.
     _open: ClassVar[set[RunPanelWidget]] = set()
 

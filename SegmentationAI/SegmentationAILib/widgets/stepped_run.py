@@ -27,8 +27,8 @@ class SteppedRun:
     Args:
         steps: the work.
         background: what computes its calls.
-        report: told of progress; where a call is computed in this process it keeps the window alive.
         ended: told once, with what the work made and what went wrong, either of them None.
+        report: told of progress; where a call is computed in this process it keeps the window alive.
         on_fallback: told of the reason where the worker cannot be started and this process computes instead.
         token: cancels the work; its own if not given.
     """
@@ -37,9 +37,9 @@ class SteppedRun:
         self,
         steps: Steps[Any],
         background: Background,
-        report: Callable[[float, str], None],
         ended: Callable[[Any, BaseException | None], None],
-        on_fallback: Callable[[OSError], None],
+        report: Callable[[float, str], None] = lambda _fraction, _text: None,
+        on_fallback: Callable[[OSError], None] = lambda _error: None,
         token: CancelToken | None = None,
     ) -> None:
         self._steps, self._background = steps, background
@@ -110,10 +110,12 @@ class SteppedRun:
                 # The step closed the panel.
                 return
             self._call = call
-            if call is None:
-                self._timer.start(0)
-            else:
+            if call is not None:
                 self._compute(call)
+            elif self._background.in_process:
+                self._resume(None)
+            else:
+                self._timer.start(0)
 
     def _compute(self, call: Call) -> None:
         if not self._background.in_process:
