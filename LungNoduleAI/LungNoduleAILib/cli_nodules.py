@@ -31,6 +31,12 @@ _model = click.option(
     show_default=True,
     help="What detects: one of 'thoraxai models list' that detects, or a bundle by its name in MONAI's model zoo.",
 )
+_lobes = click.option(
+    "--lobes",
+    "lobes_by",
+    default="",
+    help="Id of an installed model that outlines the lungs' lobes.",
+)
 _days = click.option(
     "--days", type=click.FloatRange(0, min_open=True), help="Between the CTs  [default: by their dates]"
 )
@@ -43,6 +49,7 @@ _prior_report = click.option(
 @click.argument("source", metavar="INPUT", type=_FILE)
 @click.argument("output", type=_FOLDER)
 @_model
+@_lobes
 @_device
 @_threshold
 @click.option("--report", "with_report", is_flag=True, help="Write report.html too.")
@@ -51,6 +58,7 @@ def detect(
     source: Path,
     output: Path,
     model_id: str,
+    lobes_by: str,
     device: str,
     threshold: float | None,
     with_report: bool,
@@ -71,7 +79,7 @@ def detect(
         known = patient_from(patient)
         progress(0.0, "Reading")
         scan = open_scan(source)
-        task = _task(model_id, device, threshold)
+        task = _task(model_id, device, threshold, lobes_by)
         notes = _notes(task, scan)
         study = study_of(scan, task, progress=progress.part(_READ, 0.9))
         progress(0.9, "Writing")
@@ -93,6 +101,7 @@ def detect(
 @_days
 @_prior_report
 @_model
+@_lobes
 @_device
 @_threshold
 def compare(
@@ -102,6 +111,7 @@ def compare(
     days: float | None,
     prior_report: Path | None,
     model_id: str,
+    lobes_by: str,
     device: str,
     threshold: float | None,
 ) -> None:
@@ -121,7 +131,7 @@ def compare(
         progress(0.0, "Reading")
         scan = open_scan(current)
         earlier = _prior(scan, prior, prior_report, days)
-        task = _task(model_id, device, threshold)
+        task = _task(model_id, device, threshold, lobes_by)
         notes = _notes(task, scan)
         study = study_of(scan, task, earlier, progress.part(_READ, 1.0))
         output.mkdir(parents=True, exist_ok=True)
@@ -141,6 +151,7 @@ def compare(
 @_days
 @_prior_report
 @_model
+@_lobes
 @_device
 @_threshold
 @click.option("--reject", "rejected", type=int, multiple=True, help="Number of a nodule to leave out.")
@@ -159,6 +170,7 @@ def report(
     days: float | None,
     prior_report: Path | None,
     model_id: str,
+    lobes_by: str,
     device: str,
     threshold: float | None,
     rejected: tuple[int, ...],
@@ -185,7 +197,7 @@ def report(
         progress(0.0, "Reading")
         scan = open_scan(source)
         earlier = None if prior is None else _prior(scan, prior, prior_report, days)
-        task = _task(model_id, device, threshold)
+        task = _task(model_id, device, threshold, lobes_by)
         notes = _notes(task, scan)
         study = study_of(scan, task, earlier, progress.part(_READ, _FOUND))
         content = told_of(study, known, rejected, device if explain else None, progress.part(_FOUND, 0.95))
@@ -204,11 +216,13 @@ def _prior(scan: Scan, path: Path, report_path: Path | None, days: float | None)
     return earlier
 
 
-def _task(model_id: str, device: str, threshold: float | None) -> Task:
+def _task(model_id: str, device: str, threshold: float | None, lobes_by: str) -> Task:
+    from LungNoduleAILib.analysis import LOBES_OPTION
     from LungNoduleAILib.bundle_detection import bundle_called
 
     chosen = model_id if model_id in _BUILT_IN else bundle_called(model_id).id
-    return Task(chosen, {} if threshold is None else {"threshold": threshold}, device)
+    options = ({} if threshold is None else {"threshold": threshold}) | ({LOBES_OPTION: lobes_by} if lobes_by else {})
+    return Task(chosen, options, device)
 
 
 def _notes(task: Task, scan: Scan) -> tuple[str, ...]:

@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from lungmask_models import write_weights
 
+from LungNoduleAILib import cli
 from LungNoduleAILib.analysis import BASELINE, analyze
+from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from LungNoduleAILib.guidelines.findings import Lobe
 from LungNoduleAILib.lobes import LOBES, lobe_model, lobe_models, segment_lobes
 from SegmentationAILib import catalog
@@ -17,6 +20,7 @@ from SegmentationAILib.catalog.lungmask_network import UNet
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.files import save
 from SegmentationAILib.phantom import Sphere, chest, lung_centre
 
 MODEL = "lungmask-ltrclobes"
@@ -79,3 +83,11 @@ def test_a_model_that_cannot_is_refused_before_any_work(ct, no_models, model, to
     with pytest.raises(InputError, match=told):
         analyze(ct, Task(BASELINE, {"lobes": model}, "cpu"), Progress(lambda fraction, text: began.append(text)))
     assert not [text for text in began if "ung" in text]
+
+
+def test_the_command_tells_what_to_fetch(ct, no_models, tmp_path):
+    path = save(ct, tmp_path / "chest.nrrd")
+    result = CliRunner().invoke(cli.main, ["detect", str(path), str(tmp_path / "out"), "--lobes", MODEL])
+    assert result.exit_code == EXIT_BAD_INPUT
+    assert f"fetch it with 'thoraxai models fetch {MODEL}'" in result.stderr
+    assert not (tmp_path / "out").exists()
