@@ -52,6 +52,11 @@ def draw_segmentation(studio: Studio, ct: Volume) -> None:
     draw_states(studio, "SegmentationAI", ct, lambda panel: whole_chest(studio, ct))
     node = add_ct(studio, ct)
     panel = studio.open("SegmentationAI")
+    only(panel, "inputs", "model")
+    find_model(panel)
+    studio.settle(panel)
+    studio.shoot_panel("SegmentationAI-model", panel)
+    forget_model(panel)
     # In this order, since the comparison takes what the radiotherapy section made.
     work = {"preprocess": preview, "radiotherapy": contour, "compare": compare}
     for name in sorted(sections_of(panel), key=lambda one: list(work).index(one) if one in work else len(work)):
@@ -285,6 +290,28 @@ def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
     structures.CreateClosedSurfaceRepresentation()
     studio.views.fit_camera()
     studio.views.jump(TUMOUR_RAS)
+
+
+def find_model(panel) -> None:
+    """What was typed is a structure; a model that finds it is chosen, and of its structures those of the heart."""
+    ui = panel.self().ui
+    ui.modelSearchEdit.setText("aorta")
+    rows = [ui.modelsList.item(row).text() for row in range(ui.modelsList.count)]
+    ui.modelsList.setCurrentRow(next(n for n, text in enumerate(rows) if text.startswith("TotalSegmentator, 3 mm")))
+    ui.wantedCollapsibleButton.setChecked(True)
+    ui.wantNoneButton.click()
+    for words in ("aorta", "heart", "atrial"):
+        ui.wantedFilterEdit.setText(words)
+        ui.wantAllButton.click()
+    ui.wantedFilterEdit.setText("a")
+
+
+def forget_model(panel) -> None:
+    """The first model is chosen again."""
+    ui = panel.self().ui
+    ui.modelSearchEdit.clear()
+    ui.wantedCollapsibleButton.setChecked(False)
+    ui.modelsList.setCurrentRow(0)
 
 
 def sections_of(panel) -> list[str]:
