@@ -293,17 +293,15 @@ def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
 
 
 def find_model(panel) -> None:
-    """What was typed is a structure; a model that finds it is chosen, and of its structures those of the heart."""
+    """What was typed is a structure; a model that finds it is chosen, and of its structures the lobes of the lungs."""
     ui = panel.self().ui
-    ui.modelSearchEdit.setText("aorta")
+    ui.modelSearchEdit.setText("lobe")
     rows = [ui.modelsList.item(row).text() for row in range(ui.modelsList.count)]
     ui.modelsList.setCurrentRow(next(n for n, text in enumerate(rows) if text.startswith("TotalSegmentator, 3 mm")))
     ui.wantedCollapsibleButton.setChecked(True)
     ui.wantNoneButton.click()
-    for words in ("aorta", "heart", "atrial"):
-        ui.wantedFilterEdit.setText(words)
-        ui.wantAllButton.click()
-    ui.wantedFilterEdit.setText("a")
+    ui.wantedFilterEdit.setText("lobe")
+    ui.wantAllButton.click()
 
 
 def forget_model(panel) -> None:
