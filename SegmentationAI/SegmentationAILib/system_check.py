@@ -187,7 +187,7 @@ def check_gpu(gpu: cuda_driver.Gpu, driver: cuda_driver.CudaDriver, torch: Modul
             f"{text}; not used, because PyTorch is built for the CPU only",
             "uninstall PyTorch in the module 'PyTorch Utils', restart Slicer and install it with a CUDA backend.",
         )
-    if not architecture_supported(gpu.capability, torch.cuda.get_arch_list()):
+    if not cuda_driver.architecture_supported(gpu.capability, torch.cuda.get_arch_list()):
         return Line(
             Status.WARN,
             topic,
@@ -207,25 +207,6 @@ def check_gpu(gpu: cuda_driver.Gpu, driver: cuda_driver.CudaDriver, torch: Modul
     if free < MEMORY_NEEDED:
         return Line(Status.WARN, topic, text, "close programs that use the GPU, or choose the device CPU.")
     return Line(Status.OK, topic, text)
-
-
-def architecture_supported(capability: tuple[int, int], built_for: list[str]) -> bool:
-    """Whether code built for ``["sm_80", "compute_90", ...]`` runs on a GPU of that capability.
-
-    Machine code (sm) runs on its own major version from its minor version on; intermediate code
-    (compute) on anything newer (CUDA C Programming Guide, compatibility of binaries and PTX).
-    """
-    for name in built_for:
-        kind, _, number = name.partition("_")
-        digits = re.match(r"\d+", number)
-        if digits is None:
-            continue
-        major, minor = divmod(int(digits.group()), 10)
-        if kind == "compute" and (major, minor) <= capability:
-            return True
-        if kind == "sm" and major == capability[0] and minor <= capability[1]:
-            return True
-    return False
 
 
 def nvidia_driver_version() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from test_nnunet import CLASSES, ct, our_network
 from LungNoduleAILib.cli import main
 from SegmentationAILib import catalog
 from SegmentationAILib.catalog import running
+from SegmentationAILib.catalog.nnunet_folder import read_nnunet
+from SegmentationAILib.catalog.nnunet_runner import segment
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import load, save
 from SegmentationAILib.preprocess import reorient
@@ -63,6 +66,56 @@ def test_networks_without_a_wanted_structure_do_not_run(entry):
     assert set(running.run(two, volume(), structures=["one"], device="cpu").structures) <= {1}
     with pytest.raises(InputError, match="nowhere"):
         running.run(two, volume(), structures=["two"], device="cpu")
+
+
+@pytest.fixture
+def five_parts(tmp_path, monkeypatch):
+    """A model as TotalSegmentator's: five networks that each find some of ten structures, in folders of their own."""
+    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
+    parts = []
+    for n in range(5):
+        home = write_model(tmp_path / f"{n}", plans(), CLASSES, lambda fold, n=n: our_network(plans(), 10 * n))
+        target = tmp_path / "five" / f"Dataset29{n + 1}_part{n + 1}" / home.name
+        shutil.copytree(home, target)
+        labels = {"1": 2 * n + 1, "3": 2 * n + 2}
+        parts.append({"folder": f"{target.parent.name}/{home.name}", "folds": [0], "labels": labels})
+    known = catalog.entry("totalsegmentator-total")
+    values = range(1, 11)
+    five = replace(
+        known,
+        settings={"orientation": "RAS", "parts": parts},
+        labels={value: known.labels[value] for value in values},
+        label_ids={value: known.label_ids[value] for value in values},
+    )
+    catalog.import_local(five, tmp_path / "five")
+    return five
+
+
+def test_five_networks_make_one_label_map(five_parts):
+    given = volume()
+    found = running.run(five_parts, given, device="cpu")
+    grid = given.grid.canonical("RAS")
+    array, spacing = reorient(given.array, given.grid, grid), tuple(grid.spacing[::-1])
+    expected = np.zeros(grid.shape, dtype=np.uint8)
+    for part in five_parts.settings["parts"]:
+        home = catalog.installed(five_parts) / part["folder"]
+        alone = segment(read_nnunet(home), array[None], spacing, device="cpu")
+        for value, label in part["labels"].items():
+            expected[alone == int(value)] = label
+    np.testing.assert_array_equal(found.array, reorient(expected, grid, given.grid))
+    assert len(found.structures) >= 4
+    assert max(found.structures) == 10
+
+
+@pytest.mark.parametrize(("values", "needed"), [([1], [0]), ([4, 5], [1, 2]), ([2, 9, 10], [0, 4])])
+def test_of_five_networks_only_those_needed_are_read(five_parts, monkeypatch, values, needed):
+    read = []
+    monkeypatch.setattr(running, "read_nnunet", lambda home, **_: read.append(home.parent.name) or read_nnunet(home))
+    found = running.run(
+        five_parts, volume(), structures=[five_parts.label_ids[value] for value in values], device="cpu"
+    )
+    assert read == [f"Dataset29{n + 1}_part{n + 1}" for n in needed]
+    assert set(found.structures) <= set(values)
 
 
 @pytest.mark.parametrize(("order", "flipped"), [((0, 1, 2), (0, 1)), ((1, 2, 0), (2,)), ((2, 1, 0), (0, 1, 2))])

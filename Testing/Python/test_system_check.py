@@ -137,7 +137,7 @@ def test_gpu_against_torch(torch, status, said):
     ],
 )
 def test_compute_capability_against_architectures(capability, built_for, runs):
-    assert system_check.architecture_supported(capability, built_for) is runs
+    assert cuda_driver.architecture_supported(capability, built_for) is runs
 
 
 def test_without_a_driver_the_cpu_is_used(monkeypatch):

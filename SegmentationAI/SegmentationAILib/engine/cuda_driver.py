@@ -7,8 +7,9 @@ CUDA_VISIBLE_DEVICES applies. Source of calls and constants: CUDA Driver API, cu
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
@@ -51,6 +52,25 @@ def query(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> CudaDriver | None
     version = _integer(library.cuDriverGetVersion)
     gpus = tuple(_gpu(library, index) for index in range(_integer(library.cuDeviceGetCount)))
     return CudaDriver((version // 1000, version % 1000 // 10), gpus)
+
+
+def architecture_supported(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Whether code built for ``["sm_80", "compute_90", ...]`` runs on a GPU of that capability.
+
+    Machine code (sm) runs on its own major version from its minor version on; intermediate code
+    (compute) on anything newer (CUDA C Programming Guide, compatibility of binaries and PTX).
+    """
+    for name in built_for:
+        kind, _, number = name.partition("_")
+        digits = re.match(r"\d+", number)
+        if digits is None:
+            continue
+        major, minor = divmod(int(digits.group()), 10)
+        if kind == "compute" and (major, minor) <= capability:
+            return True
+        if kind == "sm" and major == capability[0] and minor <= capability[1]:
+            return True
+    return False
 
 
 def _gpu(library: ctypes.CDLL, index: int) -> Gpu:
