@@ -216,15 +216,19 @@ class NoduleLogic(ReportingLogic):
         compared = yield from part(self._workflow.comparing(*found, days, tuple(exams)), 0.7, 1.0)
         return list(compared.sentences)
 
-    def daysBetween(self, current: Node, prior: Node) -> float | None:
-        """Days between two volumes by the dates that Slicer keeps with them; None where these do not tell."""
+    def reasonNotToCompare(self, current: Node, prior: Node, days: float | None = None) -> str:
+        """Why two volumes must not be compared, by patients and dates that Slicer keeps with them; "" if they may be.
+
+        :param days: between them; by their dates, if not given.
+        """
         from LungNoduleAILib.followup.exam import interval
         from LungNoduleAILib.scene_exam import exam_of
 
         try:
-            return interval(exam_of(current), exam_of(prior), None)
-        except InputError:
-            return None
+            interval(exam_of(current), exam_of(prior), days)
+        except InputError as problem:
+            return str(problem)
+        return ""
 
     def suggestedPrior(self, current: Node) -> Node | None:
         """Another CT of the scene that may be the prior one, by patient, date and voxels; None where there is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import slicer
-from nodule_scene import FOUND, SHIFT_MM, with_prior
+from nodule_scene import FOUND, SHIFT_MM, in_study, with_prior
 from panels import click, click_row, open_panel, texts
 
 from LungNoduleAILib import scene, workflow
@@ -53,7 +53,7 @@ def test_the_button_says_what_is_missing(panel):
     ui.priorSelector.setCurrentNode(scene.ct_of(panel.current))
     assert "is the current one" in ui.compareButton.toolTip
     ui.priorSelector.setCurrentNode(scene.ct_of(panel.prior))
-    assert "enter the days between them" in ui.compareButton.toolTip
+    assert "enter the number of days between the two CTs" in ui.compareButton.toolTip
     assert not ui.compareButton.enabled
     ui.daysSpinBox.setValue(90)
     assert ui.compareButton.enabled
@@ -138,3 +138,24 @@ def test_prior_that_leaves_the_scene_ends_the_comparison(compared):
     compared.widget.showReading()
     assert texts(compared.ui.pairsTable) == []
     assert not compared.ui.sideBySideButton.checked
+
+
+def test_a_prior_of_another_patient_or_a_later_day_is_refused_before_any_work(panel):
+    """Names stay hidden: the identifiers are compared and not shown."""
+    ui = panel.ui
+    ui.priorSelector.setCurrentNode(scene.ct_of(panel.prior))
+    in_study(scene.ct_of(panel.current), "P-4711", "20240601")
+    in_study(scene.ct_of(panel.prior), "P-4712", "20240101")
+    ui.daysSpinBox.setValue(90)
+    ui.daysSpinBox.setValue(0)
+    assert not ui.compareButton.enabled
+    assert ui.compareButton.toolTip == "The prior CT is of another patient; choose a CT of the same patient."
+    ui.daysSpinBox.setValue(90)
+    assert not ui.compareButton.enabled
+    in_study(scene.ct_of(panel.prior), "P-4711", "20250101")
+    ui.daysSpinBox.setValue(0)
+    assert "taken 214 days after the current one" in ui.compareButton.toolTip
+    in_study(scene.ct_of(panel.prior), "P-4711", "20240101")
+    ui.daysSpinBox.setValue(1)
+    ui.daysSpinBox.setValue(0)
+    assert ui.compareButton.enabled

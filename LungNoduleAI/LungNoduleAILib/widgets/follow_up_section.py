@@ -76,9 +76,7 @@ class FollowUpSection:
             return tr("Choose a prior CT above.")
         if prior is volume:
             return tr("The prior CT is the current one; choose an earlier one above.")
-        if not parameters.daysBetween and self._logic.daysBetween(volume, prior) is None:
-            return tr("The CTs' dates are not known or do not fit; enter the days between them.")
-        return ""
+        return self._logic.reasonNotToCompare(volume, prior, parameters.daysBetween or None)
 
     def close(self) -> None:
         """The panel goes away."""
