@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from SegmentationAILib.catalog.monai_retinanet import Detector
 from SegmentationAILib.catalog.monai_runner import prepared
 from SegmentationAILib.engine.boxes import select
+from SegmentationAILib.engine.cpu_layers import fast_on_cpu
 from SegmentationAILib.engine.device import choose_device
+from SegmentationAILib.engine.memory_plan import CPU, Placing, with_less_memory
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.volume import Volume
@@ -59,11 +61,12 @@ def detect(
         detector: as ``read_detector`` gives it.
         volume: HU for CT.
         spacing: mm along (i, j, k) of the network's grid, instead of what the bundle says.
-        device: a torch device's name.
-        progress: told of each window; its token cancels between them.
+        device: a torch device's name; where its memory ends, the CPU does all.
+        progress: told of each window, and of want of memory; its token cancels between windows.
 
     Raises:
-        InputError: the volume's axes are not at right angles, or there is no such device.
+        InputError: the volume's axes are not at right angles, there is no such device, or the memory does not suffice
+            even on the CPU.
         Cancelled: the user cancelled.
     """
     progress = progress or Progress()
@@ -71,17 +74,28 @@ def detect(
         raise InputError("The volume's axes are not at right angles; resample it to a regular grid first.")
     place = choose_device(device)
     progress(0.0, "Preparing the image")
+    # The maps are stitched where the network runs, so there is nothing between it and the CPU.
+    found = with_less_memory(
+        lambda placing: _detect(detector, volume, spacing, placing.device, progress), Placing(place, 1, CPU), progress
+    )
+    progress(1.0, "Done")
+    return found
+
+
+def _detect(
+    detector: Detector, volume: Volume, spacing: Sequence[float] | None, place: torch.device, progress: Progress
+) -> Detections:
     image = prepared(detector.steps, volume, place, spacing)
     size = tuple(image.values.shape)
     ends = [end for n, by in zip(size[::-1], detector.divisible[::-1], strict=True) for end in (0, -n % by)]
     padded = F.pad(image.values[None, None], ends)
     network = detector.network.to(place)
+    network = fast_on_cpu(network) if place.type == "cpu" else network
     whole = math.prod(size) < math.prod(detector.windows.side)
     maps = _forward(network, padded) if whole else _in_windows(detector, network, padded, progress.part(0.05, 0.95))
     half = len(maps) // 2
     found = select(maps[:half], maps[half:], detector.anchors, padded.shape[2:], size, detector.selection)
     corners = found.corners.double().cpu().numpy()
-    progress(1.0, "Done")
     return Detections(
         image.grid.ras((corners[:, :3] + corners[:, 3:]) / 2),
         (corners[:, 3:] - corners[:, :3]) * image.grid.spacing,

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from SegmentationAILib.catalog.monai_folder import Bundle
 from SegmentationAILib.catalog.monai_grids import nearest, positions
 from SegmentationAILib.catalog.monai_transforms import Image, Orient, Space, Step
+from SegmentationAILib.engine.cpu_layers import fast_on_cpu
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.label_stream import LabelStream
+from SegmentationAILib.engine.memory_plan import Placing, placing_for, with_less_memory
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.engine.sliding_window import FixedSteps, Runner, slide, sums_dtype
+from SegmentationAILib.engine.sliding_window import FixedSteps, Runner, slide, sums_bytes, sums_dtype
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.preprocess import reorient
-from SegmentationAILib.volume import Volume
+from SegmentationAILib.volume import Grid, Volume
 
 
 @torch.inference_mode()
@@ -28,7 +30,7 @@ def segment(
     *,
     spacing: Sequence[float] | None = None,
     device: str = "auto",
-    batch: int = 1,
+    batch: int | None = None,
     progress: Progress | None = None,
 ) -> NDArray:
     """The labels of a volume.
@@ -37,15 +39,17 @@ def segment(
         bundle: as ``read_bundle`` gives it.
         volume: HU for CT.
         spacing: mm along (i, j, k) of the bundle's grid, instead of what the bundle says.
-        device: a torch device's name.
-        batch: windows that the network reads at once.
-        progress: told of each window; its token cancels between them.
+        device: a torch device's name; where its memory ends, the CPU takes over part of the work or all.
+        batch: windows that the network reads at once, at first; as many as fit into the memory if None.
+        progress: told of each window, and of what is done otherwise for want of memory; its token cancels between
+            windows.
 
     Returns:
         uint8 [k, j, i] on the volume's grid; 0 is background.
 
     Raises:
-        InputError: the volume's axes are not at right angles, or there is no such device.
+        InputError: the volume's axes are not at right angles, there is no such device, or the memory does not suffice
+            even on the CPU.
         Cancelled: the user cancelled.
     """
     progress = progress or Progress()
@@ -53,24 +57,48 @@ def segment(
         raise InputError("The volume's axes are not at right angles; resample it to a regular grid first.")
     place = choose_device(device)
     progress(0.0, "Preparing the image")
-    image = prepared(bundle.steps, volume, place, spacing)
-    progress(0.04, "Running the model")
-    shape = tuple(image.values.shape)
-    windows = bundle.windows or FixedSteps(shape)
+
+    def planned(placing: Placing) -> tuple[Placing, Image]:
+        image = prepared(bundle.steps, volume, placing.device, spacing)
+        windows, network = _windows(bundle, image), bundle.network.to(placing.device)
+        sums = sums_bytes(tuple(image.values.shape), windows, bundle.classes)
+        return placing_for(network, (1, *windows.side), sums, placing.device, batch, progress), image
+
+    placing, image = with_less_memory(planned, Placing(place, 1, place), progress)
+    home = _home(bundle, volume)
+    labels = with_less_memory(lambda placed: _labels(bundle, image, home, placed, progress), placing, progress)
+    progress(1.0, "Done")
+    return np.ascontiguousarray(reorient(labels, home, volume.grid))
+
+
+def _home(bundle: Bundle, volume: Volume) -> Grid:
+    """The volume's grid in the orientation of the bundle."""
     toward = [step.toward for step in bundle.steps if isinstance(step, Orient)]
-    home = volume.grid.canonical(toward[-1]) if toward else volume.grid
+    return volume.grid.canonical(toward[-1]) if toward else volume.grid
+
+
+def _windows(bundle: Bundle, image: Image) -> FixedSteps:
+    return bundle.windows or FixedSteps(tuple(image.values.shape))
+
+
+def _labels(bundle: Bundle, image: Image, home: Grid, placing: Placing, progress: Progress) -> NDArray:
+    """[k, j, i] on the grid ``home``."""
+    progress(0.04, "Running the model")
+    shape, windows = tuple(image.values.shape), _windows(bundle, image)
     places = nearest(image.grid, home) if bundle.back == "labels" else positions(image.grid, home)
-    stream = LabelStream(shape, home.shape[::-1], bundle.classes, positions=places, device=place)
+    stream = LabelStream(shape, home.shape[::-1], bundle.classes, positions=places, device=placing.sums)
 
     def take(logits: torch.Tensor) -> None:
         stream.take(logits.float().softmax(dim=-1) if bundle.back == "probabilities" else logits)
 
+    network = bundle.network.to(placing.device)
+    network = fast_on_cpu(network) if placing.device.type == "cpu" else network
     dtype = sums_dtype(shape, windows, bundle.classes)
-    runner = Runner((bundle.network.to(place),), place, inference_precision(place), batch, dtype)
-    slide(image.values[None], bundle.classes, windows, runner, take, progress=progress.part(0.04, 1.0))
-    labels = stream.labels.permute(2, 1, 0).cpu().numpy()
-    progress(1.0, "Done")
-    return np.ascontiguousarray(reorient(labels, home, volume.grid))
+    precision = inference_precision(placing.device)
+    runner = Runner([network], placing.device, precision, placing.batch, dtype, placing.sums)
+    channels = image.values[None].to(placing.device)
+    slide(channels, bundle.classes, windows, runner, take, progress=progress.part(0.04, 1.0))
+    return stream.labels.permute(2, 1, 0).cpu().numpy()
 
 
 def prepared(

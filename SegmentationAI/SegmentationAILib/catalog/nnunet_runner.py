@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from SegmentationAILib.catalog.nnunet_folder import Intensity, NnUNetModel, Plan
+from SegmentationAILib.engine.cpu_layers import fast_on_cpu
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.label_stream import LabelStream
+from SegmentationAILib.engine.memory_plan import Placing, placing_for, with_less_memory
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.resize import resize, separate_axis
-from SegmentationAILib.engine.sliding_window import Runner, Windows, slide, sums_dtype
+from SegmentationAILib.engine.sliding_window import Runner, Windows, slide, sums_bytes, sums_dtype
 from SegmentationAILib.errors import InputError
 
 # Of a CT: where not one voxel of a window is denser, it shows air alone.
@@ -36,13 +38,13 @@ class Options:
         step: share of a window's side between two windows at most; nnU-Net takes 0.5.
         mirror: average over the flips that the model allows, which takes 8 times as long for three axes.
         skip_air: leave out windows without a voxel above ``EMPTY_HU``; for CT only.
-        batch: windows that the network reads at once.
+        batch: windows that the network reads at once, at first; as many as fit into the memory if None.
     """
 
     step: float = _STEP
     mirror: bool = False
     skip_air: bool = True
-    batch: int = 1
+    batch: int | None = None
 
 
 @torch.inference_mode()
@@ -62,14 +64,16 @@ def segment(
         channels: [channel, k, j, i] in the orientation that the model was trained on; HU for CT.
         spacing: mm, along (k, j, i).
         options: how it is run.
-        device: a torch device's name.
-        progress: told of each window; its token cancels between them.
+        device: a torch device's name; where its memory ends, the CPU takes over part of the work or all.
+        progress: told of each window, and of what is done otherwise for want of memory; its token cancels between
+            windows.
 
     Returns:
         uint8 or int16 [k, j, i]: 0 is background, the values are those of ``model.plan.labels``.
 
     Raises:
-        InputError: the image has another number of channels than the model reads, or there is no such device.
+        InputError: the image has another number of channels than the model reads, there is no such device, or the
+            memory does not suffice even on the CPU.
         Cancelled: the user cancelled.
     """
     options, progress = options or Options(), progress or Progress()
@@ -81,15 +85,42 @@ def segment(
         )
     place = choose_device(device)
     progress(0.0, "Preparing the image")
-    image = _upload(channels, place).permute(0, *(axis + 1 for axis in plan.transpose))
     along = tuple(float(spacing[axis]) for axis in plan.transpose)
-    labels = torch.zeros(image.shape[1:], dtype=torch.uint8 if plan.classes <= 256 else torch.int16, device=place)
+    shape = _resized_shape(along, plan, tuple(channels.shape[1 + axis] for axis in plan.transpose))
+    windows = Windows(plan.patch, options.step, model.mirror if options.mirror else ())
+
+    def planned(placing: Placing) -> Placing:
+        [network, *_] = [network.to(placing.device) for network in model.networks]
+        read, sums = (len(channels), *plan.patch), sums_bytes(shape, windows, plan.classes)
+        return placing_for(network, read, sums, placing.device, options.batch, progress)
+
+    def attempt(placing: Placing) -> NDArray:
+        return _on(model, channels, along, options, windows, placing, progress.part(0.02, 1.0))
+
+    placing = with_less_memory(planned, Placing(place, 1, place), progress)
+    labels = with_less_memory(attempt, placing, progress)
+    progress(1.0, "Done")
+    return labels
+
+
+def _on(
+    model: NnUNetModel,
+    channels: NDArray,
+    spacing: tuple[float, float, float],
+    options: Options,
+    windows: Windows,
+    placing: Placing,
+    progress: Progress,
+) -> NDArray:
+    plan = model.plan
+    image = _upload(channels, placing.device).permute(0, *(axis + 1 for axis in plan.transpose))
+    dtype = torch.uint8 if plan.classes <= 256 else torch.int16
+    labels = torch.zeros(image.shape[1:], dtype=dtype, device=placing.sums)
     window = _nonzero(image)
     if window is not None:
         cropped = image[(slice(None), *window)]
-        labels[window] = _labels(model, cropped, along, options, place, progress.part(0.02, 1.0))
+        labels[window] = _labels(model, cropped, spacing, options, windows, placing, progress)
     back = np.argsort(plan.transpose)
-    progress(1.0, "Done")
     return labels.permute(*back.tolist()).contiguous().cpu().numpy()
 
 
@@ -98,12 +129,13 @@ def _labels(
     image: torch.Tensor,
     spacing: tuple[float, float, float],
     options: Options,
-    place: torch.device,
+    windows: Windows,
+    placing: Placing,
     progress: Progress,
 ) -> torch.Tensor:
     plan = model.plan
     original = tuple(image.shape[1:])
-    shape = tuple(round(old / new * n) for old, new, n in zip(spacing, plan.spacing, original, strict=True))
+    shape = _resized_shape(spacing, plan, original)
     separate = separate_axis(np.array(spacing), np.array(plan.spacing))
     scaled = torch.stack([_scaled(part, held) for part, held in zip(image, plan.channels, strict=True)])
     resized = resize(scaled, shape, order=plan.data_order, separate=separate)
@@ -111,14 +143,23 @@ def _labels(
     progress(0.04, "Running the model")
     # The other way, nnU-Net looks at the model's spacing first; both orders name the same axis but for ties.
     backward = separate_axis(np.array(plan.spacing), np.array(spacing))
-    stream = LabelStream(shape, original, plan.classes, separate=backward, device=place)
-    networks = tuple(network.to(place) for network in model.networks)
-    windows = Windows(plan.patch, options.step, model.mirror if options.mirror else ())
+    stream = LabelStream(shape, original, plan.classes, separate=backward, device=placing.sums)
+    networks = [network.to(placing.device) for network in model.networks]
+    if placing.device.type == "cpu":
+        networks = [fast_on_cpu(network) for network in networks]
     dtype = sums_dtype(shape, windows, plan.classes)
-    runner = Runner(networks, place, inference_precision(place), options.batch, dtype)
+    precision = inference_precision(placing.device)
+    runner = Runner(networks, placing.device, precision, placing.batch, dtype, placing.sums)
     empty = _air(plan) if options.skip_air else None
     slide(resized, plan.classes, windows, runner, stream.take, empty=empty, progress=progress.part(0.04, 1.0))
     return stream.labels
+
+
+def _resized_shape(
+    spacing: tuple[float, float, float], plan: Plan, shape: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """Of an image of that shape, in the model's voxels."""
+    return tuple(round(old / new * n) for old, new, n in zip(spacing, plan.spacing, shape, strict=True))
 
 
 def _upload(channels: NDArray, place: torch.device) -> torch.Tensor:

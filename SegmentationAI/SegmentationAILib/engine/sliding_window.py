@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
@@ -108,6 +108,7 @@ class Runner:
         precision: context of a forward pass.
         batch: windows that a network reads at once.
         held: dtype of the sums of logits.
+        sums: device of the sums of logits; the networks' own if None.
     """
 
     networks: Sequence[torch.nn.Module]
@@ -115,16 +116,15 @@ class Runner:
     precision: Callable[[], AbstractContextManager]
     batch: int = 1
     held: torch.dtype = torch.float32
-    memory_format: torch.memory_format = field(default=torch.contiguous_format)
+    sums: torch.device | None = None
 
     def logits(self, windows: torch.Tensor, flips: list[tuple[int, ...]]) -> torch.Tensor:
         """[batch, class, k, j, i], the mean over networks and flips."""
-        windows = windows.contiguous(memory_format=self.memory_format)
         total = None
         with self.precision():
             for network in self.networks:
                 for flip in flips:
-                    view = torch.flip(windows, flip).contiguous(memory_format=self.memory_format) if flip else windows
+                    view = torch.flip(windows, flip) if flip else windows
                     found = network(view).to(self.held)
                     found = torch.flip(found, flip) if flip else found
                     total = found if total is None else total.add_(found)
@@ -134,8 +134,17 @@ class Runner:
 
 def sums_dtype(shape: Shape, windows: Windows, classes: int) -> torch.dtype:
     """Single precision for the sums of logits that ``slide`` holds, or half, as nnU-Net always has, for many."""
+    return torch.float16 if 4 * _sums(shape, windows, classes) > _MOST_FLOAT_BYTES else torch.float32
+
+
+def sums_bytes(shape: Shape, windows: Windows, classes: int) -> int:
+    """Of the sums of logits that ``slide`` holds of an array of that shape."""
+    return sums_dtype(shape, windows, classes).itemsize * _sums(shape, windows, classes)
+
+
+def _sums(shape: Shape, windows: Windows, classes: int) -> int:
     plane = math.prod(max(n, side) for n, side in zip(shape[1:], windows.side[1:], strict=True))
-    return torch.float16 if 4 * classes * windows.side[0] * plane > _MOST_FLOAT_BYTES else torch.float32
+    return classes * windows.side[0] * plane
 
 
 @torch.inference_mode()
@@ -154,7 +163,8 @@ def slide(
     Args:
         channels: [c, k, j, i], on the runner's device.
         classes: number of logits.
-        take: called once for each slice; class 0 has the highest logit where all windows are empty.
+        take: called once for each slice, on the device of the sums; class 0 has the highest logit where all windows
+            are empty.
         empty: of a window [c, k, j, i], whether it shows nothing; the networks do not read it then.
         progress: told of each batch; its token cancels between them.
 
@@ -170,10 +180,11 @@ def slide(
         channels = torch.nn.functional.pad(channels[None], ends, mode=windows.padding)[0]
     starts = windows.starts(tuple(channels.shape[1:]))
     places = [(j, i) for j in starts[1] for i in starts[2]]
-    weight = torch.from_numpy(windows.weights()).to(runner.device, runner.held)[..., None]
+    home = runner.sums or runner.device
+    weight = torch.from_numpy(windows.weights()).to(home, runner.held)[..., None]
     plane = channels.shape[2:]
-    sums = torch.zeros((windows.side[0], *plane, classes), dtype=runner.held, device=runner.device)
-    weights = torch.zeros((windows.side[0], *plane, 1), dtype=torch.float32, device=runner.device)
+    sums = torch.zeros((windows.side[0], *plane, classes), dtype=runner.held, device=home)
+    weights = torch.zeros((windows.side[0], *plane, 1), dtype=torch.float32, device=home)
     inner = tuple(slice(b, b + n) for b, n in zip(before[1:], shape[1:], strict=True))
     done, total = 0, len(starts[0]) * len(places)
     for n, k in enumerate(starts[0]):
@@ -187,7 +198,7 @@ def slide(
             some = seen[first : first + runner.batch]
             progress(done / total, "Running the model")
             stack = torch.stack([channels[(slice(None), *_window(windows.side, k, *place))] for place in some])
-            found = runner.logits(stack, windows.flips).permute(0, 2, 3, 4, 1)
+            found = runner.logits(stack, windows.flips).to(home).permute(0, 2, 3, 4, 1)
             for place, logits in zip(some, found, strict=True):
                 at = (slice(None), *_window(windows.side, 0, *place)[1:])
                 sums[at].addcmul_(logits, weight)
