@@ -40,6 +40,8 @@ def test_a_row_tells_what_was_found_by_the_words():
     title, facts = row_text(Match(TOTAL, (aorta,)), State.TO_FETCH, None).split("\n")
     assert title == "TotalSegmentator, 1.5 mm"
     assert facts.split(" \N{MIDDLE DOT} ") == ["aorta", "Apache-2.0", "1.2 GB"]
+    lobes = tuple(value for value, key in TOTAL.label_ids.items() if "lobe" in key)
+    assert "\n5 of 117 structures" in row_text(Match(TOTAL, lobes), State.TO_FETCH, None)
     facts = row_text(Match(TOTAL), State.INSTALLED, Estimate(43.0, 2)).split("\n")[1]
     assert facts.split(" \N{MIDDLE DOT} ") == ["117 structures", "Apache-2.0", "~45 s", "installed"]
 

@@ -92,13 +92,17 @@ def size(count: int) -> str:
 
 
 def _finds(match: Match) -> str:
+    """The structures that answer to the words, else all; counted where their names are long."""
     labels = match.entry.labels
-    if match.values:
-        return named([labels[value].name for value in match.values], 1)
-    names = named([one.name for one in labels.values()])
+    values = match.values or tuple(labels)
+    names = named([labels[value].name for value in values])
     if len(names) <= _LONGEST_NAMES:
         return names
-    return tr("{count} structures").format(count=len(labels))
+    if len(values) == 1:
+        return labels[values[0]].name
+    if len(values) == len(labels):
+        return tr("{count} structures").format(count=len(labels))
+    return tr("{some} of {count} structures").format(some=len(values), count=len(labels))
 
 
 def _size_or_state(entry: Entry, state: State) -> str:
