@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -147,6 +148,21 @@ def test_cmake_says_what_the_extensions_index_asks_for(build):
     raw = "https://raw.githubusercontent.com/ThoraxAI/SlicerThoraxAI/main/"
     assert (ROOT / record["ICONURL"].removeprefix(raw)).is_file()
     assert all(url.startswith(raw) and url.endswith(".png") for url in record["SCREENSHOTURLS"].split())
+
+
+def test_the_index_entry_agrees_with_cmake(build):
+    """The entry that is submitted to Slicer's Extensions Index, by its schema v1.0.2."""
+    text = (ROOT / "Resources" / "ExtensionsIndex" / "ThoraxAI.json").read_bytes()
+    assert b"\r" not in text
+    entry = json.loads(text)
+    known = "$schema category scm_url scm_revision scm_type build_dependencies build_subdirectory enabled tier"
+    assert set(entry) <= set(known.split())
+    record = dict(line.split(" ", 1) for line in (build / "build" / "record.txt").read_text().splitlines())
+    assert record["CATEGORY"] == entry["category"]
+    assert record["DEPENDS"].split(";") == entry["build_dependencies"]
+    assert record["HOMEPAGE"] == entry["scm_url"].removesuffix(".git")
+    assert record["packaged"] == "ThoraxAI"
+    assert entry["tier"] in range(1, 6)
 
 
 @pytest.mark.parametrize("tree", ["build", "installed"])
