@@ -58,16 +58,27 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
     )
 
 
-def add_volume(volume: Volume) -> slicer.vtkMRMLScalarVolumeNode:
-    """A new volume node with the volume's voxels (copied), under its study, with default display."""
+def add_volume(volume: Volume, window: tuple[float, float] | None = None) -> slicer.vtkMRMLScalarVolumeNode:
+    """A new volume node with the volume's voxels (copied), under its study, with default display.
+
+    Args:
+        volume: in world RAS.
+        window: width and centre of what is shown, in the volume's unit; guessed if not given, which takes a
+            second for a CT.
+    """
     node = slicer.vtkMRMLScalarVolumeNode()
     node.SetName(volume.name)
     node.SetIJKToRASMatrix(_to_vtk(volume.ijk_to_ras))
     image = vtk.vtkImageData()
     image.SetDimensions(*volume.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.array).ravel(), deep=True))
-    node.SetAndObserveImageData(image)
     slicer.mrmlScene.AddNode(node)
+    if window is not None:
+        # Before there are voxels to guess from.
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().AutoWindowLevelOff()
+        node.GetDisplayNode().SetWindowLevel(*window)
+    node.SetAndObserveImageData(image)
     node.CreateDefaultDisplayNodes()
     _place_under_study(node, volume)
     return node

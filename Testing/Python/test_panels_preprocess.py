@@ -245,6 +245,15 @@ def test_from_the_console(panel, ct):
     assert not made.GetAttribute("DICOM.instanceUIDs")
 
 
+def test_what_keeps_hu_is_shown_as_its_source(panel, ct):
+    ct.GetDisplayNode().AutoWindowLevelOff()
+    ct.GetDisplayNode().SetWindowLevel(1500, -600)
+    for name, shown in (("gaussian", (1500, -600)), ("CLAHE", (256, 128))):
+        display = panel.widget.logic.preprocess(ct, name).GetDisplayNode()
+        assert (display.GetWindow(), display.GetLevel()) == shown
+        assert not display.GetAutoWindowLevel()
+
+
 def test_a_ct_under_a_transform_stays_in_its_place(panel, ct):
     transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     transform.SetMatrixTransformToParent(

@@ -31,7 +31,7 @@ def add_enhanced(
     name = slicer.mrmlScene.GenerateUniqueName(f"{source.GetName()} {held.title}")
     modality = volume.modality if held.values == KEEPS_HU else ""
     with scene_batch():
-        node = add_volume(replace(volume, source=None, name=name, modality=modality))
+        node = add_volume(replace(volume, source=None, name=name, modality=modality), _window(source, held))
         node.SetAttribute(OPERATION_ATTRIBUTE, task)
         _show_like(node, source, held)
         place_beside(node, source)
@@ -116,6 +116,7 @@ def _hidden_volume(name: str) -> slicer.vtkMRMLScalarVolumeNode:
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSaveWithScene(False)
+    node.GetDisplayNode().AutoWindowLevelOff()
     return node
 
 
@@ -124,8 +125,14 @@ def _show_like(node: slicer.vtkMRMLScalarVolumeNode, source: slicer.vtkMRMLScala
     if other is not None:
         display.SetAndObserveColorNodeID(other.GetColorNodeID())
         display.SetInterpolate(other.GetInterpolate())
-    display.AutoWindowLevelOff()
+    window = _window(source, held)
+    if window is not None:
+        display.SetWindowLevel(*window)
+
+
+def _window(source: slicer.vtkMRMLScalarVolumeNode, held: Operation) -> tuple[float, float] | None:
+    """Width and centre of what is shown of a result; None where nothing tells."""
     if held.grey_levels:
-        display.SetWindowLevel(held.grey_levels, held.grey_levels / 2)
-    elif other is not None:
-        display.SetWindowLevel(other.GetWindow(), other.GetLevel())
+        return held.grey_levels, held.grey_levels / 2
+    display = source.GetDisplayNode()
+    return (display.GetWindow(), display.GetLevel()) if display is not None else None
