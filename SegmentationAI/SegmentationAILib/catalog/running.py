@@ -79,7 +79,7 @@ def _by_monai(
     bundle = read_bundle(folder / settings["bundle"], weights=folder / settings["weights"])
     # The weights of other resolutions lie in the same bundle, whose configuration names one of them.
     spacing = entry.input.spacing_mm
-    batch = options.batch if options else 1
+    batch = options.batch if options else None
     return monai_runner.segment(bundle, volume, spacing=spacing, device=device, batch=batch, progress=progress)
 
 
