@@ -253,7 +253,7 @@ def compare(studio: Studio, panel, _ct: slicer.vtkMRMLScalarVolumeNode) -> None:
     ui.comparisonReferenceSelector.setCurrentNode(lungs)
     ui.comparisonTestSelector.setCurrentNode(structures)
     studio.during(panel, 0, ui.compareButton.click)
-    ui.comparisonTable.selectRow(0)
+    ui.comparisonTable.selectRow(1)
 
 
 def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
@@ -261,6 +261,7 @@ def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
     ui = panel.self().ui
     ui.tumourCollapsibleButton.setChecked(False)
     ui.ruleCollapsibleButton.setChecked(True)
+    ui.protocolComboBox.setCurrentIndex(max(0, ui.protocolComboBox.findText("Lung", Qt.MatchStartsWith)))
     points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "tumour")
     points.AddControlPointWorld(TUMOUR_RAS)
     points.SetDisplayVisibility(False)
