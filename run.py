@@ -19,6 +19,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 LOCK = ROOT / "Testing" / "requirements.txt"
+# What the bench compares with; kept apart, so that the project never runs on it unawares.
+RIVALS_ENVIRONMENT = ROOT / ".venv-bench"
+RIVALS = ROOT / "Testing" / "requirements-bench.txt"
 # Apart from the lock file, because pip must choose between the CPU and the GPU build.
 TORCH = "torch==2.13.0"
 SUPPORTED = ((3, 10), (3, 13))
@@ -46,6 +49,8 @@ def main() -> int:
     try:
         missing = install_system_libraries()
         python = prepare_environment()
+        if arguments.command == "bench":
+            python = prepare_rivals(python)
     except SetupError as error:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
@@ -68,6 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     test.add_argument("pytest", nargs=argparse.REMAINDER, help="passed on to pytest")
     bench = commands.add_parser("bench", help="measure against rivals in the same run; writes bench.json")
     bench.add_argument("--output", type=Path, default=ROOT / "output", help="folder for bench.json (default: output)")
+    bench.add_argument("--only", default="", help="only pairs whose name or rival holds this text, or 'growth'")
     commands.add_parser("screenshots", help="draw both panels into Resources/Screenshots")
     return parser.parse_args()
 
@@ -91,13 +97,13 @@ def command_lines(arguments: argparse.Namespace, missing: list[str]) -> list[lis
         pytest = ["-m", "pytest", f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", *markers, *coverage, *processes]
         return [*lint, [*pytest, "--cov-report=term:skip-covered", *tests]]
     if arguments.command == "bench":
-        return [["-m", "benchmarks", "--output", str(arguments.output)]]
+        return [["-m", "benchmarks", "--output", str(arguments.output), "--only", arguments.only]]
     return [["-m", "host.screenshots", "--output", str(ROOT / "Resources" / "Screenshots")]]
 
 
 def environment_variables(missing: list[str]) -> dict[str, str]:
     variables = dict(os.environ)
-    folders = [ROOT / "SegmentationAI", ROOT / "LungNoduleAI", ROOT / "Testing"]
+    folders = [ROOT / "SegmentationAI", ROOT / "LungNoduleAI", ROOT / "Testing", ROOT / "Testing" / "Python"]
     variables["PYTHONPATH"] = os.pathsep.join(str(folder) for folder in folders)
     variables.setdefault("THORAXAI_DATA", str(ROOT.parent / "shared" / "data"))
     variables["THORAXAI_MISSING_LIBRARIES"] = " ".join(missing)
@@ -123,6 +129,33 @@ def prepare_environment() -> Path:
     install_packages(python)
     stamp.write_text(wanted)
     return python
+
+
+def prepare_rivals(python: Path) -> Path:
+    """The Python of .venv-bench: the rivals on top of .venv's packages; .venv's own where they cannot be had."""
+    own = RIVALS_ENVIRONMENT / python.relative_to(ENVIRONMENT)
+    stamp = RIVALS_ENVIRONMENT / "installed.txt"
+    wanted = hashlib.sha256(RIVALS.read_bytes()).hexdigest() + " " + (ENVIRONMENT / "installed.txt").read_text()
+    if own.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return own
+    print(f"Setting up {RIVALS_ENVIRONMENT} with the bench's rivals (once; about 1 GB) ...", flush=True)
+    try:
+        venv.create(RIVALS_ENVIRONMENT, with_pip=True, clear=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"Without rivals: could not make {RIVALS_ENVIRONMENT} ({error}).", file=sys.stderr)
+        return python
+    (packages_of(own) / "thoraxai.pth").write_text(f"{packages_of(python)}\n", encoding="utf-8")
+    if reason := pip(own, "-c", str(LOCK), "-r", str(RIVALS), TORCH):
+        print(f"Without rivals: {reason} Their pairs are left out.", file=sys.stderr)
+        return python
+    stamp.write_text(wanted)
+    return own
+
+
+def packages_of(python: Path) -> Path:
+    """Where an environment keeps its packages."""
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    return Path(subprocess.run([python, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
 
 
 def check_python() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks import margin_pairs, surface_pairs
+from benchmarks import margin_pairs, network_pairs, network_stages, surface_pairs
+from benchmarks.measure import REPEATS
 from LungNoduleAILib.baseline import HU_RANGE as BASELINE_HU
 from LungNoduleAILib.candidates import DIAMETERS_MM, find_blobs
 from LungNoduleAILib.search import SearchSpace, search_space
@@ -35,6 +37,12 @@ class Pair:
     """Two ways to do the same work on the same input.
 
     ``agreement`` maps both results to 0…1, 1 where they are the same.
+
+    Attributes:
+        needs: module that the rival needs, besides those of the lock file.
+        repeats: of each side; the shortest counts.
+        rival_bytes: that the rival takes at least; it does not run where there are not as many.
+        stages: where our time goes, and what the limit is, of what ``prepare`` gives.
     """
 
     name: str
@@ -44,6 +52,10 @@ class Pair:
     theirs: Callable[[Any], Any]
     agreement: Callable[[Any, Any], float]
     on_device: bool = False
+    needs: str = ""
+    repeats: int = REPEATS
+    rival_bytes: int = 0
+    stages: Callable[[Any], dict[str, Any]] | None = None
 
 
 def ct_like() -> Volume:
@@ -172,7 +184,49 @@ def equal(ours: list[int], theirs: list[int]) -> float:
     return float(ours == theirs)
 
 
+def nnunet(name: str, folder: Callable[[], Path], first: tuple[int, int, int], shape: tuple[int, int, int]) -> Pair:
+    return Pair(
+        f"{name}, {network_pairs.CLASSES} classes, {shape[2]}×{shape[1]}×{shape[0]}",
+        "nnUNetPredictor",
+        partial(network_pairs.nnunet_case, folder, first, shape),
+        network_pairs.nnunet_ours,
+        network_pairs.nnunet_theirs,
+        network_pairs.same_labels,
+        on_device=True,
+        needs="nnunetv2",
+        repeats=1,
+        rival_bytes=network_pairs.rival_bytes(shape),
+        stages=network_stages.nnunet,
+    )
+
+
+def monai(name: str, case: Callable[[], Any], ours: Callable, theirs: Callable, agreement: Callable) -> Pair:
+    return Pair(
+        name, "MONAI's bundle workflow", case, ours, theirs, agreement, on_device=True, needs="monai", repeats=1
+    )
+
+
+NETWORK_PAIRS = (
+    nnunet("nnU-Net 1.5 mm", network_pairs.NNUNET_1_5_MM, (40, 0, 0), (64, 399, 512)),
+    nnunet("nnU-Net 3 mm", network_pairs.NNUNET_3_MM, (40, 0, 0), (64, 399, 512)),
+    monai(
+        "MONAI SegResNet 3 mm, 105 classes",
+        partial(network_pairs.nnunet_case, network_pairs.BUNDLE_3_MM, (0, 0, 0), (140, 399, 512)),
+        network_pairs.bundle_ours,
+        network_pairs.bundle_theirs,
+        network_pairs.same_labels,
+    ),
+    monai(
+        "MONAI RetinaNet, 160×160×48",
+        partial(network_pairs.nnunet_case, network_pairs.DETECTOR, (40, 100, 60), (48, 160, 160)),
+        network_pairs.detector_ours,
+        network_pairs.detector_theirs,
+        network_pairs.same_boxes,
+    ),
+)
+
 PAIRS = (
+    *NETWORK_PAIRS,
     Pair(
         "CT to 1 mm isotropic",
         "SimpleITK Resample",
