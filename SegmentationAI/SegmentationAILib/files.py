@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,9 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.file_integrity import is_whole
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
+from SegmentationAILib.writing import atomic_write, check_writable
+
+__all__ = ["READERS", "WRITABLE", "atomic_write", "check_writable", "load", "save", "to_itk"]
 
 # By ending, the reader; ITK itself does not know all of them in capitals.
 READERS = {
@@ -108,49 +109,6 @@ def save(image: Volume | LabelMap, path: str | Path, *, compression_level: int =
         if not is_whole(partial):
             raise OSError("the file is incomplete")
     return path
-
-
-def check_writable(folder: str | Path) -> None:
-    """Whether files can be put in a folder, or the folder made; leaves no trace.
-
-    A file is really made and removed, since permission bits tell nothing of read-only and full disks,
-    of access lists, or of what root may do.
-
-    Raises:
-        InputError: they cannot.
-    """
-    folder = Path(folder).absolute()
-    existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), None)
-    try:
-        if existing is None:
-            raise FileNotFoundError
-        with tempfile.TemporaryFile(dir=existing) as probe:
-            probe.write(b"\0")
-    except OSError as error:
-        raise InputError(f"The folder '{folder}' cannot be written to; choose another output folder.") from error
-
-
-@contextlib.contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it becomes ``path`` if the block succeeds, else it goes.
-
-    The folder is made where it does not exist.
-
-    Raises:
-        InputError: the folder cannot be written to, or writing failed, as on a full disk.
-    """
-    path = Path(path)
-    check_writable(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
-        partial = Path(folder, path.name)
-        try:
-            yield partial
-            partial.replace(path)
-        except OSError as error:
-            raise InputError(
-                f"'{path.name}' could not be written to '{path.parent}'; check that the disk has room."
-            ) from error
 
 
 def _suffix(path: Path, among: Iterable[str]) -> str | None:

@@ -6,6 +6,7 @@ import json
 
 from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.catalog.store import models_folder
+from SegmentationAILib.writing import atomic_write
 
 FIRST_USE = "first use"
 _FILE = "first-use-hashes.json"
@@ -23,8 +24,6 @@ def is_noted(entry: Entry) -> bool:
 
 def note(url: str, sha256: str) -> None:
     """Note the SHA-256 of what an address gave."""
-    from SegmentationAILib.files import atomic_write  # readers of images take long to import  # noqa: PLC0415
-
     held = _held() | {url: sha256}
     with atomic_write(models_folder() / _FILE) as file:
         file.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n", encoding="utf-8")

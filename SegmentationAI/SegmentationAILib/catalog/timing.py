@@ -14,6 +14,7 @@ from SegmentationAILib.catalog.tasks import parts_for, wanted_structures
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.volume import Grid
+from SegmentationAILib.writing import atomic_write
 
 _FILE = "run-times.json"
 _KEPT_RUNS = 5
@@ -34,8 +35,6 @@ class Estimate:
 
 def note(task: Task, grid: Grid, seconds: float) -> None:
     """Keep what a run on a grid took; where the models' folder cannot be written to, nothing is kept."""
-    from SegmentationAILib.files import atomic_write  # readers of images take long to import  # noqa: PLC0415
-
     held = _held()
     runs = held.setdefault(task.model, {}).setdefault(task.device, [])
     runs.append(seconds / _work(task.model, wanted_structures(task), grid))

@@ -15,6 +15,7 @@ from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.catalog.store import FORMAT, RECORD, VARIABLE, Origin, Stored, hash_of, models_folder, strangers
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
+from SegmentationAILib.writing import check_writable
 
 # Of models in the making; a hidden name, which no model has.
 WORK = ".work"
@@ -43,8 +44,6 @@ def workshop(folder: str) -> Iterator[Workshop]:
         InputError: the models' folder cannot be written to, or another process makes this model.
     """
     import filelock  # noqa: PLC0415 - only to fetch and import
-
-    from SegmentationAILib.files import check_writable  # readers of images take long to import  # noqa: PLC0415
 
     root = models_folder() / WORK / folder
     places = Workshop(root / "made", root / "spare", root / "partial")
