@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from LungNoduleAILib.cli_output import one_line, progress_bar
+from LungNoduleAILib.cli_output import one_line, progress_bar, say_notes
 from LungNoduleAILib.cli_patient import patient_from, patient_options
 from SegmentationAILib.engine.task import Task
 
@@ -88,7 +88,7 @@ def detect(
         save(merged(study.lungs, study.reading.nodules), output / "labels.nrrd")
         write_report(content, output, ("csv", "html") if with_report else ("csv",))
         progress(1.0, "Done")
-    _say_warnings((*notes, *content.warnings))
+    say_notes((*notes, *content.warnings))
     count = len(study.reading.entries)
     also = ", report.html" if with_report else ""
     click.echo(f"{_counted(count)}; nodules.csv{also} and labels.nrrd are in {output}")
@@ -138,7 +138,7 @@ def compare(
         content = told_of(study, Patient())
         write_report(content, output, ("csv",))
         write_csv(study.follow_up, output / "follow-up.csv")
-    _say_warnings((*notes, *content.warnings, *study.follow_up.warnings))
+    say_notes((*notes, *content.warnings, *study.follow_up.warnings))
     for sentence in study.follow_up.sentences:
         click.echo(sentence)
     click.echo(f"{_counted(len(study.reading.entries))} now; nodules.csv and follow-up.csv are in {output}")
@@ -202,7 +202,7 @@ def report(
         study = study_of(scan, task, earlier, progress.part(_READ, _FOUND))
         content = told_of(study, known, rejected, device if explain else None, progress.part(_FOUND, 0.95))
         written = write_report(content, output, formats, source=scan.folder, progress=progress.part(0.95, 1.0))
-    _say_warnings((*notes, *content.warnings))
+    say_notes((*notes, *content.warnings))
     names = ", ".join(path.name for path in written)
     click.echo(f"{_counted(len(content.kept))}; {names} {'is' if len(written) == 1 else 'are'} in {output}")
 
@@ -212,7 +212,7 @@ def _prior(scan: Scan, path: Path, report_path: Path | None, days: float | None)
 
     earlier = open_prior(scan, path, report_path, days)
     if earlier.report is not None:
-        _say_warnings(earlier.report.notes)
+        say_notes(earlier.report.notes)
     return earlier
 
 
@@ -236,8 +236,3 @@ def _notes(task: Task, scan: Scan) -> tuple[str, ...]:
 
 def _counted(count: int) -> str:
     return f"{count} {'nodule' if count == 1 else 'nodules'}"
-
-
-def _say_warnings(warnings: tuple[str, ...]) -> None:
-    for one in warnings:
-        click.echo(f"Note: {one}", err=True)

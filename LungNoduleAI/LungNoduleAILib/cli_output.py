@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -35,3 +35,9 @@ def progress_bar() -> Iterator[Progress]:
             bar.update(round(100 * fraction) - bar.pos)
 
         yield Progress(report)
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """What a user should know of a run that went well, on stderr."""
+    for one in notes:
+        click.echo(f"Note: {one}", err=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from LungNoduleAILib.cli_output import one_line, progress_bar
+from LungNoduleAILib.cli_output import one_line, progress_bar, say_notes
 
 if TYPE_CHECKING:
     from SegmentationAILib.engine.progress import Progress
@@ -26,7 +26,8 @@ def segment(source: Path, output: Path, model_id: str, structures: tuple[str, ..
     INPUT is a DICOM folder or a NRRD, NIfTI or MHA file. The model is built in or was fetched before.
     """
     with one_line(), progress_bar() as progress:
-        count = _segment(source, output, model_id, structures, mirror, device, progress)
+        count, notes = _segment(source, output, model_id, structures, mirror, device, progress)
+    say_notes(notes)
     click.echo(f"{count} {'structure' if count == 1 else 'structures'}; labels.nrrd and structures.csv are in {output}")
 
 
@@ -38,8 +39,10 @@ def _segment(
     mirror: bool,
     device: str,
     progress: Progress,
-) -> int:
-    """The number of structures; all is made before anything is written."""
+) -> tuple[int, list[str]]:
+    """The number of structures, and what there is to know of the model on this volume; all is made before anything is
+    written.
+    """
     import csv
     import json
 
@@ -52,6 +55,7 @@ def _segment(
     entry = catalog.entry(model_id)
     progress(0.0, "Reading")
     volume = load(source)
+    notes = catalog.warnings_for(entry, volume)
     found = run(
         entry,
         volume,
@@ -71,4 +75,4 @@ def _segment(
     with atomic_write(output / "model.json") as partial:
         partial.write_text(json.dumps(catalog.provenance(entry), indent=2) + "\n", encoding="utf-8")
     progress(1.0, "Done")
-    return len(found.structures)
+    return len(found.structures), notes

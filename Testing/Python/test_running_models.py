@@ -145,12 +145,14 @@ def test_bad_input_is_told_before_any_work(entry, monkeypatch):
         running.run(catalog.entry("nodules"), volume(), device="cpu")
 
 
-def test_the_command_writes_labels_volumes_and_provenance(entry, tmp_path):
+def test_the_command_writes_labels_volumes_and_provenance(entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(catalog, "warnings_for", lambda *_: ["It is small."])
     save(volume(), tmp_path / "ct.nrrd")
     result = CliRunner().invoke(
         main, ["segment", str(tmp_path / "ct.nrrd"), str(tmp_path / "out"), "--model", entry.id, "--device", "cpu"]
     )
     assert result.exit_code == 0, result.output
+    assert "Note: It is small." in result.output
     labels = load(tmp_path / "out" / "labels.nrrd")
     found = running.run(entry, volume(), device="cpu")
     np.testing.assert_array_equal(labels.array, found.array)
