@@ -10,7 +10,7 @@ import pytest
 import slicer
 from model_server import Served, model_server
 from nnunet_models import plans, write_model
-from panels import click, open_panel, small_ct, tick
+from panels import click, findings_in, open_panel, small_ct, tick
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QMessageBox
@@ -20,7 +20,9 @@ from tiny_models import CONTENT, LICENCE, entry_of, sha256, weights, zipped
 from SegmentationAILib import catalog
 from SegmentationAILib.catalog import download, listing, running
 from SegmentationAILib.catalog.entry import NNUNET, ModelFile
+from SegmentationAILib.errors import InputError
 from SegmentationAILib.scene import add_volume, volume_from_node
+from SegmentationAILib.segmentation import METHODS
 
 IDS = {1: "aorta", 2: "heart", 3: "liver", 4: "spleen"}
 
@@ -343,6 +345,53 @@ def test_closing_the_panel_stops_a_download(server, listed, opened):
     panel.wait_for(lambda: server.silent == 1)
     panel.widget.models.close()
     panel.wait_for(lambda: panel.widget.models._store._transfer._thread.poll())
+
+
+@pytest.mark.parametrize("away", ["another module", "scene closed"])
+def test_a_download_lands_while_the_user_is_elsewhere(server, listed, opened, away):
+    server.files["w.pth"] = Served(CONTENT, drops=[300_000])
+    entry = weights_entry(server)
+    listed(entry)
+    panel = opened()
+    choose(panel, "Lungs by weights")
+    agree(panel)
+    panel.leave()
+    if away == "scene closed":
+        slicer.mrmlScene.Clear()
+    panel.wait_for(lambda: catalog.installed(entry) is not None)
+    panel.wait_for(lambda: not panel.ui.modelProgressFrame.isVisible())
+    panel.enter()
+    parameters(panel).task = entry.id
+    assert "on this computer" in panel.ui.modelCardLabel.text
+    assert panel.ui.modelMoreButton.enabled
+
+
+def test_a_run_with_another_model_goes_on_beside_a_download(server, listed, opened, monkeypatch):
+    monkeypatch.setitem(METHODS, "lungs", lambda volume, *, device, progress: findings_in(volume).lungs)
+    server.files["w.pth"] = Served(CONTENT, stall_after=400_000)
+    listed(weights_entry(server))
+    panel = opened()
+    choose(panel, "Lungs by weights")
+    agree(panel)
+    panel.wait_for(lambda: server.silent == 1)
+    panel.ui.modelSearchEdit.clear()
+    click_item(panel.ui.modelsList, "Lungs and airway")
+    click(panel.ui.runButton)
+    panel.wait_for(lambda: panel.message.startswith("Done"))
+    assert panel.ui.modelProgressFrame.isVisible()
+    click(panel.ui.modelCancelButton)
+    panel.wait_for(lambda: not panel.ui.modelProgressFrame.isVisible())
+    assert parameters(panel).task == "lungs"
+
+
+def test_a_catalogue_that_is_missing_is_one_sentence(opened, monkeypatch):
+    def missing():
+        raise InputError("The list of models is missing from this installation; install ThoraxAI again.")
+
+    monkeypatch.setattr(listing, "_shipped", missing)
+    panel = opened()
+    assert panel.message == "The list of models is missing from this installation; install ThoraxAI again."
+    assert panel.ui.runButton.toolTip == "Choose a model."
 
 
 def test_a_model_that_needs_a_licence_number_is_never_fetched(panel, monkeypatch, tmp_path):
