@@ -58,7 +58,7 @@ def listed(monkeypatch):
 @pytest.fixture
 def ct(slicer_host):
     slicer.mrmlScene.Clear()
-    return add_volume(small_ct())
+    return add_volume(small_ct(shape=(24, 32, 40)))
 
 
 @pytest.fixture
