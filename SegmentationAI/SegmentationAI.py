@@ -348,6 +348,37 @@ class SegmentationAITest(ScriptedLoadableModuleTest):
         self.assertIn("Lungs = ", logic.describeRules(segmentation, volumeNode))
         self.delayDisplay("Derived structures are made again when a source is edited")
 
+    def test_ANoisyVolumeIsSmoothed(self) -> None:
+        from SegmentationAILib.scene import add_volume
+
+        volumeNode = add_volume(phantom.chest())
+        before = slicer.util.arrayFromVolume(volumeNode).copy()
+        made = SegmentationAILogic().preprocess(volumeNode, "gaussian", sigma_mm=4.0)
+        smooth = slicer.util.arrayFromVolume(made)
+        self.assertLess(np.abs(np.diff(smooth, axis=0)).mean(), np.abs(np.diff(before, axis=0)).mean())
+        self.assertTrue(np.array_equal(slicer.util.arrayFromVolume(volumeNode), before))
+        self.assertEqual(made.GetSpacing(), volumeNode.GetSpacing())
+        self.delayDisplay("A new volume is smoother, and the CT stays as it is")
+
+    def test_TwoSegmentationsAreCompared(self) -> None:
+        from SegmentationAILib.labels import LabelMap
+        from SegmentationAILib.scene import add_segmentation, add_volume
+        from SegmentationAILib.terminology import LEFT_LUNG
+
+        volume = phantom.chest()
+        volumeNode = add_volume(volume)
+        mine, yours = (
+            add_segmentation(
+                [LabelMap((volume.array < below).astype(np.uint8), volume.grid, {1: LEFT_LUNG})], volumeNode, name
+            )
+            for name, below in (("mine", -500), ("yours", -950))
+        )
+        logic = SegmentationAILogic()
+        table = logic.compareStructures(mine, yours, volumeNode)
+        self.assertEqual(table.GetCellText(0, 2), LEFT_LUNG.name)
+        self.assertTrue(0.1 < float(table.GetCellText(0, 3)) < 0.99)
+        self.delayDisplay("Two segmentations agree as far as they overlap")
+
     def test_BadInputLeavesSceneAsItWas(self) -> None:
         volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
         before = slicer.mrmlScene.GetNumberOfNodes()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import numpy as np
 import pytest
 import slicer
 from geometry import AXIS_ORDERS, oblique_grid
-from panels import choose, click, click_row, node_count, open_panel, small_ct
+from panels import ROOT, choose, click, click_row, node_count, open_panel, small_ct
 from PySide6.QtWidgets import QFileDialog
 
 from SegmentationAILib.engine.background import background
@@ -224,6 +225,20 @@ def test_nothing_is_observed_while_another_module_is_open(panel, ct, reference):
         assert not section._timer.isActive()
         panel.enter()
         assert len(section._tags) == held == 8
+
+
+def test_the_example_of_the_readme_runs(panel, ct):
+    ct.SetName("LungNodulesCT")
+    add(ct, "mine", Heart=((0, 20, 0), 40)).SetName("mine")
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[:2]:
+        slicer.mrmlScene.RemoveNode(node)
+    add(ct, "yours", COR=((0, 20, 5), 40))
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    [block] = (one for one in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "compareStructures" in one)
+    names = {"slicer": slicer}
+    exec(block, names)  # the README's own text
+    assert names["clear"].GetName().endswith("Local contrast (CLAHE)")
+    assert names["table"].GetCellText(0, 2) == "COR"
 
 
 def test_from_the_console(panel, ct, reference, test):
