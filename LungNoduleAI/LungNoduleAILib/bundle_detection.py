@@ -25,6 +25,8 @@ from SegmentationAILib.volume import Volume
 THRESHOLD = 0.5
 MAX_NODULES = 50
 _BOXES_END = 0.8
+# Of a box that shows no nodule, an outline may be left that has no thickness to measure.
+_THINNEST_MM = 1.0
 
 
 class Detect(Protocol):
@@ -92,9 +94,14 @@ def detect(
     space = search_space(volume, lungs, device)
     # A bundle of one class calls it 0.
     nodule = entry.settings.get("box_class", 0)
-    nodules = collect(_outlined(found, nodule, threshold, space), volume, lungs, space, max_nodules)
+    marks = _outlined(found, nodule, threshold, space)
+    nodules = collect(marks, volume, lungs, space, max_nodules, _has_thickness)
     progress(1.0, "Nodules done")
     return nodules
+
+
+def _has_thickness(nodule: Nodule, _: OutlinedMark) -> bool:
+    return nodule.measurements.short_axis_mm >= _THINNEST_MM
 
 
 def _outlined(found: Detections, nodule: int, threshold: float, space: SearchSpace) -> Iterator[OutlinedMark]:

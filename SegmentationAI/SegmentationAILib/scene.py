@@ -72,13 +72,17 @@ def add_volume(volume: Volume, window: tuple[float, float] | None = None) -> sli
     image = vtk.vtkImageData()
     image.SetDimensions(*volume.shape[::-1])
     image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.array).ravel(), deep=True))
-    slicer.mrmlScene.AddNode(node)
     if window is not None:
         # Before there are voxels to guess from.
-        node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().AutoWindowLevelOff()
-        node.GetDisplayNode().SetWindowLevel(*window)
+        display = slicer.vtkMRMLScalarVolumeDisplayNode()
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(*window)
+        slicer.mrmlScene.AddNode(display)
+        display.SetDefaultColorMap()
+        node.SetAndObserveDisplayNodeID(display.GetID())
+    # Selectors look at a node as it comes.
     node.SetAndObserveImageData(image)
+    slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
     _place_under_study(node, volume)
     return node

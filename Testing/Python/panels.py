@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 
+# Far longer than anything here takes; only a fault lets it pass.
+_LONG_S = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 # RAS, mm; in a grid of 40 x 48 x 56 voxels of 5 mm around the origin, the patient's left at negative R.
@@ -181,11 +184,10 @@ class Panel:
         return found
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        for _ in range(500):
-            if condition():
-                return
+        until = time.monotonic() + _LONG_S
+        while not condition():
+            assert time.monotonic() < until, f"waited {_LONG_S:.0f} s in vain; the panel says '{self.message}'"
             QTest.qWait(10)
-        raise AssertionError("waited 5 s in vain")
 
     def grab(self) -> QPixmap:
         """A picture of the panel."""

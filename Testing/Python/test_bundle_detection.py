@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from click.testing import CliRunner
 from monai_bundles import detection, write_bundle
 from planted import PLANTED, hits
 
-from LungNoduleAILib import analysis, bundle_detection
+from LungNoduleAILib import analysis, bundle_detection, collection
+from LungNoduleAILib.characterization import nodule_of
 from LungNoduleAILib.cli import main
 from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from SegmentationAILib import catalog
@@ -56,6 +59,20 @@ def test_boxes_become_measured_nodules_once_each(answer, phantom, lungs):
     assert len(bundle_detection.detect(entry, phantom.volume, lungs, device="cpu", threshold=0.65)) == 3
 
 
+def test_an_outline_without_thickness_is_no_nodule(answer, phantom, lungs, monkeypatch):
+    """Nothing could be said of it: guidelines ask for both axes."""
+
+    def flat(*arguments):
+        nodule = nodule_of(*arguments)
+        if nodule.score < 0.85:
+            return nodule
+        return replace(nodule, measurements=replace(nodule.measurements, short_axis_mm=0.0))
+
+    monkeypatch.setattr(collection, "nodule_of", flat)
+    [nodule] = bundle_detection.detect(catalog.entry(ENTRY), phantom.volume, lungs, device="cpu", max_nodules=1)
+    assert (nodule.id, round(nodule.score, 2)) == (1, 0.8)
+
+
 def test_an_analysis_takes_a_bundle_for_a_detector(answer, phantom, monkeypatch):
     monkeypatch.setattr(analysis, "check_input", lambda *_: None)
     findings = analysis.analyze(phantom.volume, Task(ENTRY, {"max_nodules": 1}, "cpu"))
@@ -88,7 +105,7 @@ def test_an_imported_bundle_detects_from_the_command_line(phantom, monkeypatch, 
     monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
     config = detection((48, 48, 32))
     [spaced] = [one for one in config["preprocessing"]["transforms"] if one["_target_"] == "Spacingd"]
-    spaced["pixdim"] = [4.0, 4.0, 4.0]
+    spaced["pixdim"] = [8.0, 8.0, 8.0]
     with monkeypatch.context() as patch:
         patch.setattr("SegmentationAILib.catalog.monai_retinanet.fit", lambda *_: None)
         blank = write_bundle(tmp_path / "blank", config, {"none": torch.zeros(1)})
@@ -98,7 +115,7 @@ def test_an_imported_bundle_detects_from_the_command_line(phantom, monkeypatch, 
     home = write_bundle(tmp_path, config, weights, {"task": "CT nodules of the lung", "network_data_format": told})
     own = catalog.import_local(None, home).name
     path = save(phantom.volume, tmp_path / "ct.nrrd")
-    arguments = ["detect", str(path), str(tmp_path / "out"), "--model", own, "--threshold", "0.3", "--device", "cpu"]
+    arguments = ["detect", str(path), str(tmp_path / "out"), "--model", own, "--threshold", "0.9", "--device", "cpu"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "nodules.csv").is_file()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import filelock
 import pytest
 from model_server import Served, model_server
-from tiny_models import CONTENT, entry_of, left, sha256, weights, zipped
+from tiny_models import CONTENT, entry_of, filling_disk, left, sha256, weights, zipped
 
 from SegmentationAILib import catalog
 from SegmentationAILib.catalog import download, fetching
@@ -258,18 +257,9 @@ def test_a_length_that_only_the_server_knows_is_held_against_the_disk(server, mo
 
 
 def test_a_disk_that_fills_up_on_the_way_leaves_nothing(server, models):
-    """The system itself refuses to write more than 200,000 bytes to a file."""
-    resource = pytest.importorskip("resource")
     server.files["w.pth"] = Served(CONTENT)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
-        with pytest.raises(InputError, match=r"w\.pth.*could not be written"):
-            catalog.fetch(entry_of(weights(server)), accept_licence=True)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
+    with filling_disk(), pytest.raises(InputError, match=r"w\.pth.*could not be written"):
+        catalog.fetch(entry_of(weights(server)), accept_licence=True)
     assert left(models) == []
 
 

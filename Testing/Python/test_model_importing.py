@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny_models import CONTENT, entry_of, left, sha256, zipped
+from tiny_models import CONTENT, entry_of, filling_disk, left, sha256, zipped
 
 from SegmentationAILib import catalog
 from SegmentationAILib.catalog import store
@@ -259,6 +260,21 @@ def test_cancelled_import_leaves_nothing(tmp_path, models):
     progress = Progress(lambda fraction, text: token.cancel() if "checkpoint" in text else None, token)
     with pytest.raises(Cancelled):
         catalog.import_local(None, written(tmp_path / "mine", network()), progress=progress)
+    assert left(models) == []
+
+
+def test_a_full_disk_is_noticed_before_anything_is_copied(tmp_path, models, monkeypatch):
+    folder = written(tmp_path / "mine", network() | {f"{NETWORK}/more.bin": bytes(2_000_000)})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    with pytest.raises(InputError, match=r"needs 2\.0 MB and the disk .* free; free some space"):
+        catalog.import_local(None, folder)
+    assert not models.exists()
+
+
+def test_a_disk_that_fills_up_while_copying_leaves_nothing(tmp_path, models):
+    folder = written(tmp_path / "mine", network() | {f"{NETWORK}/more.bin": bytes(2_000_000)})
+    with filling_disk(), pytest.raises(InputError, match="could not be copied .* check that the disk has room"):
+        catalog.import_local(None, folder)
     assert left(models) == []
 
 

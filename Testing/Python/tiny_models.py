@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import signal
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from model_server import ModelServer
 
 from SegmentationAILib.catalog.entry import Entry, Hash, Licence, ModelFile, ModelInput
@@ -42,6 +46,20 @@ def entry_of(*files: ModelFile, **changes) -> Entry:
 def weights(server: ModelServer, content: bytes = CONTENT, **changes) -> ModelFile:
     file = ModelFile("w.pth", server.url + "w.pth", len(content), sha256(content))
     return replace(file, **changes)
+
+
+@contextmanager
+def filling_disk(most: int = 200_000) -> Iterator[None]:
+    """The system itself refuses to write more than so many bytes to a file, as a full disk does."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

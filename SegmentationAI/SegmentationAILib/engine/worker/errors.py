@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 
 # Windows' STATUS_ACCESS_VIOLATION and STATUS_STACK_OVERFLOW.
 _WINDOWS_CRASHES = {0xC0000005: "a memory access violation", 0xC00000FD: "a stack overflow"}
+_SHELL = 128
 
 
 class InWorker(Exception):
@@ -49,6 +51,9 @@ class WorkerDied(WorkerError):
 def _what_happened(exit_code: int | None) -> str:
     if exit_code is None:
         return "hangs and cannot be ended"
+    if sys.platform != "win32" and exit_code - _SHELL in set(signal.Signals):
+        # A launcher tells of the signal that ended what it ran as shells do.
+        exit_code = _SHELL - exit_code
     if exit_code < 0:
         name = signal.Signals(-exit_code).name if -exit_code in set(signal.Signals) else f"signal {-exit_code}"
         if name == "SIGKILL":
