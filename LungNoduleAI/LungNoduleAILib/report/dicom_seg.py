@@ -11,18 +11,17 @@ from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 from numpy.typing import NDArray
 from pydicom.sr.coding import Code as SRCode
-from pydicom.uid import generate_uid
 
 import SegmentationAILib
 from LungNoduleAILib.layers import nodule_layers
 from LungNoduleAILib.report import dicom_codes as codes
 from LungNoduleAILib.report.content import ReportContent, ReportedNodule
 from LungNoduleAILib.report.dicom_source import (
-    SERIAL_NUMBER,
     SourceImages,
     algorithm_name,
     algorithm_parameters,
     complete,
+    new_instance,
     source_images,
 )
 from SegmentationAILib.errors import InputError
@@ -160,14 +159,8 @@ def _write(
         pixel_array=_pixels(segments, used, images.shape),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=list(descriptions),
-        series_instance_uid=generate_uid(None),
+        **new_instance(),
         series_number=number,
-        sop_instance_uid=generate_uid(None),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
-        software_versions=SegmentationAILib.__version__,
-        device_serial_number=SERIAL_NUMBER,
         content_label=label,
         content_description=text,
         series_description=text,

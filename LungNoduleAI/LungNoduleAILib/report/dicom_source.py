@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 import SegmentationAILib
@@ -41,6 +43,19 @@ class SourceImages:
     def slice_spacing(self) -> float:
         """mm; the thickness where the slices are unevenly spaced."""
         return float(self.ct.regular.spacing[2]) if self.ct.regular is not None else self.ct.slices[0].thickness or 1.0
+
+
+def new_instance() -> dict[str, Any]:
+    """What SEG and SR say alike of themselves, by highdicom's names: a series of its own, and what made it."""
+    return {
+        "series_instance_uid": generate_uid(None),
+        "sop_instance_uid": generate_uid(None),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MANUFACTURER,
+        "software_versions": SegmentationAILib.__version__,
+        "device_serial_number": SERIAL_NUMBER,
+    }
 
 
 def source_images(content: ReportContent, folder: str | Path) -> SourceImages:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sr.codedict import codes as standard
-from pydicom.uid import SegmentationStorage, generate_uid
+from pydicom.uid import SegmentationStorage
 
 import SegmentationAILib
 from LungNoduleAILib.guidelines.answers import Range
@@ -57,6 +57,7 @@ from LungNoduleAILib.report.dicom_source import (
     algorithm_name,
     algorithm_parameters,
     complete,
+    new_instance,
     source_images,
 )
 from LungNoduleAILib.review import Verdict
@@ -94,14 +95,8 @@ def write_sr(content: ReportContent, source: str | Path, path: str | Path, seg: 
     dataset = Comprehensive3DSR(
         evidence=[*images.datasets, *([segments] if segments is not None else [])],
         content=root,
-        series_instance_uid=generate_uid(None),
+        **new_instance(),
         series_number=_SERIES_NUMBER,
-        sop_instance_uid=generate_uid(None),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
-        software_versions=SegmentationAILib.__version__,
-        device_serial_number=SERIAL_NUMBER,
         is_complete=decided,
         is_final=False,
         is_verified=False,
