@@ -273,7 +273,7 @@ def test_a_full_disk_is_noticed_before_anything_is_copied(tmp_path, models, monk
 
 def test_a_disk_that_fills_up_while_copying_leaves_nothing(tmp_path, models):
     folder = written(tmp_path / "mine", network() | {f"{NETWORK}/more.bin": bytes(2_000_000)})
-    with filling_disk(), pytest.raises(InputError, match="could not be copied .* check that the disk has room"):
+    with filling_disk(), pytest.raises(InputError, match=r"could not be copied .* check that the disk has room"):
         catalog.import_local(None, folder)
     assert left(models) == []
 
