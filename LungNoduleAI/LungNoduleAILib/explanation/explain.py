@@ -74,6 +74,17 @@ def influence_at(
 
     The window's voxels are those that the detector saw, so that its logit is the one that made the nodule's score.
 
+    Args:
+        volume: the CT that the nodule was found in, HU.
+        lungs: right and left lung on the volume's grid.
+        nodule: with its mask.
+        device: where the network runs.
+        progress: told of each batch of blobs that are replaced; its token cancels between them.
+        detector: another than the built-in one.
+
+    Returns:
+        The influence on the window's voxels, and the window.
+
     Raises:
         InputError: as ``explain``.
         Cancelled: the user cancelled.
@@ -90,13 +101,19 @@ def influence_at(
 
 
 def window_side(extent_mm: float) -> int:
-    """Voxels along each side of the window for a nodule of that extent."""
+    """Voxels of 1 mm along each side of the window for a nodule of that largest extent, a multiple of the network's
+    stride.
+    """
     wanted = extent_mm + 2 * (REACH_MM + _CONTEXT_MM)
     return int(np.clip(STRIDE * np.ceil(wanted / SPACING_MM / STRIDE), _LEAST_SIDE, _LARGEST_SIDE))
 
 
 def influence_on(explanation: Explanation, grid: Grid) -> Volume:
     """The influence on another grid, such as the CT's, for an overlay.
+
+    Args:
+        explanation: its influence is in logit per ml on a grid of 1 mm.
+        grid: in RAS.
 
     Returns:
         float32, logit per ml, 0 away from the nodule's surroundings; no modality.
