@@ -188,6 +188,7 @@ class LungNoduleAIWidget(RunPanelWidget):
         findings, warnings = yield from self.logic.detecting(
             parameters.inputVolume, parameters.device, maximumNodules=parameters.maximumNodules
         )
+        yield from self.logic.lookingAhead(findings)
         parameters.findings = findings
         said = list(warnings)
         if not self.review.table.all_ids:
@@ -254,7 +255,7 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
         """The steps of ``detect``, for a window that stays alive meanwhile; with what ``warnings`` says."""
         self.requireDependencies()
         from LungNoduleAILib.panel_results import Case
-        from LungNoduleAILib.scene import show
+        from LungNoduleAILib.scene_findings import show
         from SegmentationAILib.scene import scene_batch, volume_from_node
 
         if "maximumNodules" in options:

@@ -6,7 +6,7 @@ import json
 import typing
 import zlib
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,10 @@ def from_text(text: str) -> tuple[Reading, Grid]:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error) as error:
         raise InputError("The findings' record is damaged; detect the nodules again.") from error
+
+
+# The same text is asked for at each look at a reading.
+parsed = lru_cache(maxsize=8)(from_text)
 
 
 class _Writer(Writer):

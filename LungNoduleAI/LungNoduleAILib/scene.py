@@ -1,92 +1,34 @@
-"""Findings and readings <-> MRML nodes."""
+"""Readings of findings that lie in the scene <-> MRML nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import slicer
-import vtk
 
-from LungNoduleAILib.analysis_result import Findings
 from LungNoduleAILib.layers import nodule_layers, structure_of
 from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TABLE_ROLE
 from LungNoduleAILib.nodule import Nodule
-from LungNoduleAILib.panel_results import Case, Detected
+from LungNoduleAILib.panel_results import Case
 from LungNoduleAILib.reading import Reading
-from LungNoduleAILib.record import from_text, to_text
-from LungNoduleAILib.report.table import COLUMNS, rows
+from LungNoduleAILib.record import parsed, to_text
+from LungNoduleAILib.scene_findings import nodule_columns, place_points
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.labels import LabelMap, cropped, on_grid
 from SegmentationAILib.scene import (
-    add_segmentation,
     add_table,
-    mask_from_segment,
     place_beside,
     scene_batch,
     segment_from_labels,
     shared_labels,
     table_columns,
     volume_from_node,
-    write_provenance,
 )
 from SegmentationAILib.terminology import AIRWAY, LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 
 _LUNGS = {1: RIGHT_LUNG, 2: LEFT_LUNG, 3: AIRWAY}
-_parsed = lru_cache(maxsize=8)(from_text)
-
-
-@dataclass(frozen=True)
-class FindingsNodes:
-    """The nodes that one run wrote to the scene; the segmentation refers to the others."""
-
-    segmentation: slicer.vtkMRMLSegmentationNode
-    markups: slicer.vtkMRMLMarkupsFiducialNode
-    table: slicer.vtkMRMLTableNode
-    record: slicer.vtkMRMLTextNode
-
-
-def show_findings(volume_node: slicer.vtkMRMLScalarVolumeNode, findings: Findings) -> FindingsNodes:
-    """``show`` of findings as a detector gives them."""
-    # Drawing the nodules on the CT's voxels needs torch, which a panel leaves to its worker.
-    from LungNoduleAILib.panel_tasks import made_ready  # noqa: PLC0415
-
-    return show(volume_node, made_ready(findings))
-
-
-def show(volume_node: slicer.vtkMRMLScalarVolumeNode, detected: Detected) -> FindingsNodes:
-    """Write findings to the scene in one step.
-
-    The segmentation has a segment per lung, the airway and one per nodule; the markups have a point
-    at each nodule's centre; the table has a row for each; the record holds all that is known, and the
-    reader's decisions. All lie beside the volume in the subject hierarchy and follow its parent transform.
-
-    Raises:
-        InputError: the volume's parent transform is not linear.
-    """
-    name, findings = volume_node.GetName(), detected.findings
-    with scene_batch():
-        segmentation = add_segmentation([findings.lungs, *detected.layers], volume_node, f"{name} findings")
-        markups = _add_markups(volume_node, f"{name} nodules")
-        _place_points(markups, findings.nodules)
-        reading, _ = _parsed(detected.record)
-        table = add_table(f"{name} nodule table", _columns(reading))
-        record = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode", f"{name} findings record")
-        record.SetHideFromEditors(True)
-        record.SetText(detected.record)
-        _show_outlines(segmentation, findings)
-        for role, node in ((MARKUPS_ROLE, markups), (TABLE_ROLE, table), (RECORD_ROLE, record)):
-            place_beside(node, volume_node)
-            segmentation.SetNodeReferenceID(role, node.GetID())
-        for node in (segmentation, markups, table):
-            if detected.provenance is not None:
-                write_provenance(node, detected.provenance)
-            else:
-                node.SetAttribute("ThoraxAI.Task", findings.task.to_json())
-    return FindingsNodes(segmentation, markups, table, record)
 
 
 def nodules_from_scene(segmentation: slicer.vtkMRMLSegmentationNode | None) -> tuple[Nodule, ...]:
@@ -130,9 +72,9 @@ def write_reading(
             write_segment(segmentation, one, labels)
         markups, table = (segmentation.GetNodeReference(role) for role in (MARKUPS_ROLE, TABLE_ROLE))
         if markups is not None and before.nodules != after.nodules:
-            _place_points(markups, after.nodules)
+            place_points(markups, after.nodules)
         if table is not None:
-            _fill_table(table, _columns(after))
+            _fill_table(table, nodule_columns(after))
         # Last, since the panel reads all when it changes.
         segmentation.GetNodeReference(RECORD_ROLE).SetText(to_text(after, grid))
 
@@ -159,8 +101,7 @@ def drawn_nodule(segmentation: slicer.vtkMRMLSegmentationNode, name: str) -> Lab
         raise InputError(f"The segment '{name}' is gone; undo its removal, or reject the nodule.")
     reading, grid = _read(segmentation)
     nodule = next(one for one in reading.nodules if one.name == name)
-    inside = mask_from_segment(segmentation, name, grid)
-    return cropped(LabelMap(inside.astype(np.uint8), grid, {1: structure_of(nodule)}))
+    return cropped(shared_labels(segmentation, {1: structure_of(nodule)}, grid))
 
 
 def check_present(*nodes: slicer.vtkMRMLNode) -> None:
@@ -254,60 +195,10 @@ def _read(segmentation: slicer.vtkMRMLSegmentationNode | None) -> tuple[Reading,
     record = segmentation.GetNodeReference(RECORD_ROLE)
     if record is None:
         raise InputError(f"'{segmentation.GetName()}' holds no record of nodules; detect the nodules again.")
-    return _parsed(record.GetText() or "")
-
-
-def _add_markups(volume_node: slicer.vtkMRMLScalarVolumeNode, name: str) -> slicer.vtkMRMLMarkupsFiducialNode:
-    node = slicer.vtkMRMLMarkupsFiducialNode()
-    node.SetName(name)
-    slicer.mrmlScene.AddNode(node)
-    node.CreateDefaultDisplayNodes()
-    # Small marks: the outline shows the nodule, the mark only its number.
-    node.GetDisplayNode().SetGlyphScale(0.7)
-    node.GetDisplayNode().SetTextScale(2.5)
-    node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-    node.SetLocked(True)
-    return node
-
-
-def _place_points(node: slicer.vtkMRMLMarkupsFiducialNode, nodules: Sequence[Nodule]) -> None:
-    node.RemoveAllControlPoints()
-    for nodule in nodules:
-        index = node.AddControlPointWorld(vtk.vtkVector3d(*nodule.centre_ras), nodule.name)
-        node.SetNthControlPointDescription(
-            index, f"mean diameter {nodule.measurements.mean_diameter_mm:.1f} mm, score {nodule.score:.2f}"
-        )
+    return parsed(record.GetText() or "")
 
 
 def _fill_table(table: slicer.vtkMRMLTableNode, columns: Sequence[tuple[str, Sequence]]) -> None:
     table.RemoveAllColumns()
     for column in table_columns(columns):
         table.AddColumn(column)
-
-
-def _columns(reading: Reading) -> list[tuple[str, Sequence]]:
-    """The columns of the nodule table with their values, numbers as arrays."""
-    values = rows(reading.nodules)
-    columns = []
-    for index, column in enumerate(COLUMNS):
-        cells = [row[index] for row in values]
-        kind = np.int32 if column.name == "id" else np.float64
-        columns.append((column.name, cells if column.is_text else np.array(cells, dtype=kind)))
-    decisions = list(reading.decisions.values())
-    return [
-        *columns,
-        ("decision", [one.verdict.value for one in decisions]),
-        ("decided_at", [one.at.isoformat() if one.at else "" for one in decisions]),
-        ("outline_edited", ["yes" if one.edited else "no" for one in decisions]),
-        ("added_by_reader", ["yes" if one.added else "no" for one in decisions]),
-    ]
-
-
-def _show_outlines(segmentation: slicer.vtkMRMLSegmentationNode, findings: Findings) -> None:
-    """Outlines in the slices; in 3-D the lungs are glass around solid nodules."""
-    display = segmentation.GetDisplayNode()
-    display.SetVisibility2DFill(False)
-    display.SetSliceIntersectionThickness(2)
-    for structure in findings.lungs.structures.values():
-        display.SetSegmentOpacity3D(structure.name, 0.2)
-        display.SetSegmentOpacity2DOutline(structure.name, 0.5)

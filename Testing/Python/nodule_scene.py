@@ -14,7 +14,7 @@ from LungNoduleAILib.followup import comparison
 from LungNoduleAILib.followup.comparison import compare_registered
 from LungNoduleAILib.followup.lung_registration import LungRegistration
 from LungNoduleAILib.nodule import Nodule, NoduleMask
-from LungNoduleAILib.scene import FindingsNodes, show_findings
+from LungNoduleAILib.scene_findings import FindingsNodes, show_findings
 from SegmentationAILib import phantom
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.labels import LabelMap

@@ -17,10 +17,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 from LungNoduleAILib.analysis import NODULES, Findings
 from LungNoduleAILib.nodule import Measurements, Nodule, NoduleMask
 from LungNoduleAILib.rating import GRADES, RATINGS, Grade, Ratings
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
+from SegmentationAILib.widgets.run_controls import RunControls
 
 # Far longer than anything here takes; only a fault lets it pass.
 _LONG_S = 60.0
@@ -80,6 +82,9 @@ def click(widget: QWidget) -> None:
     """A click with the left mouse button, where the widget takes one."""
     assert widget.isVisibleTo(widget.window()), f"{widget.objectName} is not shown"
     QTest.mouseClick(widget, Qt.LeftButton)
+    # A run whose steps are done in this process goes on as the event loop comes to them.
+    while background.in_process and RunControls._active is not None:
+        QTest.qWait(1)
 
 
 def tick(check_box: QWidget) -> None:

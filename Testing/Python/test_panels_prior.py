@@ -16,6 +16,7 @@ from LungNoduleAILib import scene, workflow
 from LungNoduleAILib.guidelines.findings import Kind
 from LungNoduleAILib.review import Verdict
 from LungNoduleAILib.scene_exam import suggested_prior
+from LungNoduleAILib.scene_findings import show_findings
 from SegmentationAILib.scene import add_volume
 
 LUNG_RADS = 7
@@ -115,7 +116,7 @@ def test_categories_of_the_prior_ct_outlive_another_detection(compared, monkeypa
     from nodule_scene import chest_with_findings  # noqa: PLC0415
 
     node = scene.ct_of(compared.current)
-    again = scene.show_findings(node, chest_with_findings()[1]).segmentation
+    again = show_findings(node, chest_with_findings()[1]).segmentation
     workflow.compare(again, compared.prior, 180.0)
     assert workflow.corrections(again, 1)["prior_category"] == "4A"
     assert "prior_category" not in workflow.corrections(again, 2)

@@ -94,7 +94,7 @@ def write_scene(volume: Volume, findings: Findings, output: Path, watch: Stopwat
     from host.mrml import start_mrml  # noqa: PLC0415 - makes the scene that the next imports look for
 
     session = start_mrml()
-    from LungNoduleAILib.scene import show_findings  # noqa: PLC0415
+    from LungNoduleAILib.scene_findings import show_findings  # noqa: PLC0415
     from SegmentationAILib.scene import add_volume  # noqa: PLC0415
 
     scene, segmentation, table, picture = (
