@@ -65,6 +65,10 @@ class NoduleLogic(ReportingLogic):
         """A row (``LungNoduleAILib.overview.Row``) for each nodule: place, kind, growth, Lung-RADS, Brock, verdict."""
         return self._workflow.rows(findings)
 
+    def lookingAhead(self, findings: Node) -> Steps[None]:
+        """Work out in small steps what ``overview`` will need."""
+        return self._workflow.looking_ahead(findings)
+
     def accept(self, findings: Node, noduleId: int) -> None:
         """Keep a nodule, with the time of the decision.
 

@@ -15,6 +15,7 @@ from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.reading import Entry, Reading
 from LungNoduleAILib.review import Verdict
+from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.errors import InputError
 
 _RANGE = "\N{EN DASH}"
@@ -57,16 +58,29 @@ def rows_of(reading: Reading, follow_up: FollowUp | None = None) -> list[Row]:
     Raises:
         InputError: a correction is out of range or contradicts another value.
     """
-    kept = reading.kept
-    found = {one.id: one for one in findings_of(kept, follow_up, reading.corrections)}
-    others = [one for one in reading.nodules if one.id not in found]
-    for one in others:
-        [found[one.id]] = findings_of([one], follow_up, reading.corrections)
+    found = _findings(reading, follow_up)
     changes = {pair.current.id: pair for pair in follow_up.pairs} if follow_up else {}
     return [
         _row(one, found[one.nodule.id], reading.patient, changes.get(one.nodule.id), follow_up is not None)
         for one in reading.entries
     ]
+
+
+def looking_ahead(reading: Reading, follow_up: FollowUp | None = None) -> Steps[None]:
+    """Work out what takes longest of ``rows_of``, one nodule after the other, so that the rows are there at once."""
+    for finding in _findings(reading, follow_up).values():
+        yield
+        _risk(finding, reading.patient)
+
+
+def _findings(reading: Reading, follow_up: FollowUp | None) -> dict[int, Finding]:
+    """By the nodules' ids; a rejected one is seen as if it were the only one."""
+    kept = reading.kept
+    found = {one.id: one for one in findings_of(kept, follow_up, reading.corrections)}
+    others = [one for one in reading.nodules if one.id not in found]
+    for one in others:
+        [found[one.id]] = findings_of([one], follow_up, reading.corrections)
+    return found
 
 
 def place_of(nodule: Nodule, lobe: Lobe | None) -> str:

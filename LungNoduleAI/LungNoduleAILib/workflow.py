@@ -18,6 +18,7 @@ from LungNoduleAILib.followup.table import COLUMNS
 from LungNoduleAILib.followup.table import rows as table_rows
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.overview import Row, rows_of
+from LungNoduleAILib.overview import looking_ahead as look_ahead
 from LungNoduleAILib.panel_results import Case, Drawn, TwoCases
 from LungNoduleAILib.prior_categories import categories_of, with_prior_categories
 from LungNoduleAILib.reading import PriorLink, Reading
@@ -66,6 +67,12 @@ def can_undo(findings: Node) -> bool:
 def rows(findings: Node) -> list[Row]:
     """A row for each nodule of the panel's table."""
     return rows_of(*informed(findings))
+
+
+def looking_ahead(findings: Node) -> Steps[None]:
+    """Work out in small steps what ``rows`` will need."""
+    yield
+    yield from look_ahead(*informed(findings))
 
 
 def decide(findings: Node, nodule_id: int, verdict: Verdict) -> None:

@@ -67,6 +67,18 @@ def main() -> None:
     nodules, organs = panels["LungNoduleAI"].self(), panels["SegmentationAI"].self()
     for widget in (nodules, organs):
         widget.ui.inputSelector.setCurrentNode(ct)
+
+    def begun_and_cancelled() -> None:
+        nodules.ui.runButton.click()
+        while nodules.ui.progressBar.value < 5:
+            host.process_events()
+        begun = time.perf_counter()
+        nodules.ui.runButton.click()
+        while nodules.runControls.running:
+            host.process_events()
+        write("cancelled in %.2f s: %s", time.perf_counter() - begun, nodules.ui.messageLabel.text)
+
+    measured("start and cancel", begun_and_cancelled)
     measured("detect nodules", nodules.ui.runButton.click, nodules.runControls)
     write("  %s", nodules.ui.messageLabel.text)
     organs.logic.getParameterNode().task = options.task
