@@ -107,6 +107,8 @@ def draw_states(studio: Studio, name: str, ct: Volume, after_run: Callable) -> N
     studio.shoot(f"{name}-loaded", panel)
     before = studio.views.image()
     running = studio.during(panel, RUNNING_PERCENT, ui.runButton.click)
+    if slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None:
+        raise click.ClickException(f"{name} found nothing to draw: {ui.messageLabel.text}")
     studio.shoot(f"{name}-running", running, before)
     after_run(panel)
     studio.settle(panel)
