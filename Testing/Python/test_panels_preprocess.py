@@ -150,6 +150,31 @@ def test_the_preview_ends_with_what_it_is_of(panel, ct, end):
     panel.wait_for(lambda: not any(slicer.mrmlScene.GetFirstNodeByName(f"Preview {view}") for view in VIEWS))
 
 
+def test_a_saved_scene_has_no_preview_in_it(panel, ct, tmp_path):
+    tick(panel.ui.previewCheckBox)
+    wait_for_preview(panel)
+    path = tmp_path / "scene.mrml"
+    slicer.mrmlScene.SetURL(str(path))
+    slicer.mrmlScene.Commit()
+    assert "Preview" not in path.read_text(encoding="utf-8")
+
+
+def test_a_preview_that_the_user_removes_comes_back(panel, ct):
+    tick(panel.ui.previewCheckBox)
+    wait_for_preview(panel)
+    slicer.mrmlScene.RemoveNode(previewed("Green"))
+    wait_for_preview(panel)
+    assert opacity("Green") == 1.0
+
+
+def test_a_plane_beside_the_volume_shows_nothing(panel, ct):
+    tick(panel.ui.previewCheckBox)
+    wait_for_preview(panel)
+    slicer.mrmlScene.GetSingletonNode("Red", "vtkMRMLSliceNode").JumpSliceByOffsetting(0, 0, 500)
+    panel.wait_for(lambda: previewed("Red") is None and not panel.ui.previewLabel.text)
+    assert previewed("Yellow") is not None
+
+
 def test_a_view_of_another_volume_is_left_alone(panel, ct):
     other = add_volume(small_ct("other"))
     composite("Green").SetBackgroundVolumeID(other.GetID())

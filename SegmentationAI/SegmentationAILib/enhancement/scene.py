@@ -54,6 +54,10 @@ class SlicePreview:
         self._before: dict[str, _Before] = {}
         self._nodes: dict[str, slicer.vtkMRMLScalarVolumeNode] = {}
 
+    def shows(self, view: str) -> bool:
+        """Whether something that is still in the scene is laid over a view."""
+        return view in self._nodes and slicer.mrmlScene.IsNodePresent(self._nodes[view])
+
     def planes(self, source: slicer.vtkMRMLScalarVolumeNode) -> dict[str, Plane]:
         """The planes of the views of the layout that show a volume, by the views' names."""
         composites = _composites()

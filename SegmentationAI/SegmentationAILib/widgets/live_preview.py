@@ -39,8 +39,8 @@ class Wish:
 class LivePreview:
     """Lays what an operation would make over the slice views that show its volume.
 
-    It asks again and again what is to be seen instead of waiting to be told, so that nothing is left
-    observed once it stops.
+    It asks again and again what is to be seen instead of waiting to be told, so that neither parameters nor views
+    are observed.
 
     Args:
         wish: what is to be seen now; None for nothing.
@@ -53,6 +53,8 @@ class LivePreview:
         self._thread: SideThread[tuple[Any, Volume | None]] | None = None
         self._job: tuple[str, tuple, Wish] | None = None
         self._shown: dict[str, tuple] = {}
+        # Views whose planes miss the volume.
+        self._missed: set[str] = set()
         self._learnt: tuple[tuple, Any] | None = None
         self._failed: Wish | None = None
         self._timer = qt.QTimer()
@@ -98,7 +100,7 @@ class LivePreview:
             del self._shown[view]
             self._overlay.hide(view)
         for view, key in keys.items():
-            if self._shown.get(view) != key:
+            if self._shown.get(view) != key or not (self._overlay.shows(view) or view in self._missed):
                 self._begin(view, key, planes[view], wish)
                 return
         if keys:
@@ -155,7 +157,9 @@ class LivePreview:
         if keys.get(view) != key:
             return
         self._shown[view] = key
+        self._missed.discard(view)
         if made is None:
+            self._missed.add(view)
             self._overlay.hide(view)
         else:
             self._overlay.show(view, made, wish.node, operation(wish.operation))
