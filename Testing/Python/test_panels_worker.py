@@ -18,6 +18,7 @@ from PySide6.QtCore import QTimer
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.worker import launching
 from SegmentationAILib.scene import add_volume
+from SegmentationAILib.widgets.run_controls import time_left
 
 PANELS = ("LungNoduleAI", "SegmentationAI")
 SHARED_MEMORY = Path("/dev/shm")
@@ -197,6 +198,14 @@ def test_without_a_process_the_work_is_done_here_and_said_so(panel, told, monkey
     assert "could not be started" in panel.message
 
 
+@pytest.mark.parametrize(
+    ("elapsed_s", "fraction", "said"),
+    [(2.0, 0.5, ""), (60.0, 0.01, ""), (10.0, 0.5, "10 s left"), (61.0, 0.25, "3 min left"), (9.0, 1.0, "")],
+)
+def test_time_left_is_told_once_it_is_known(elapsed_s, fraction, said):
+    assert time_left(elapsed_s, fraction) == said
+
+
 def test_panels_open_and_show_a_result_without_torch(told):
     (told / "go").touch()
     script = f"""
@@ -218,6 +227,7 @@ assert "torch" not in sys.modules, "opening"
 import numpy as np
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.scene import add_volume
+from SegmentationAILib.widgets.run_controls import time_left
 from SegmentationAILib.volume import Grid, Volume
 background.offer("panel_cases")
 volume = Volume(np.zeros((8, 8, 8), np.int16), Grid((8, 8, 8), np.eye(4)), "chest", "CT")
