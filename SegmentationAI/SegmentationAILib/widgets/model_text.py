@@ -123,12 +123,12 @@ def _licence_in_short(entry: Entry) -> str:
 
 
 def _size_and_state(entry: Entry, state: State) -> str:
-    known = size(entry.size) if entry.size else tr("not published")
+    known = size(entry.size) if entry.size else tr("of unknown size")
     return {
         State.BUILT_IN: tr("comes with ThoraxAI"),
         State.INSTALLED: tr("on this computer") + (_DOT + size(entry.size) if entry.size else ""),
-        State.DAMAGED: tr("{size}; a file is missing or changed: download it again").format(size=known),
-        State.TO_FETCH: tr("{size} to download").format(size=known),
+        State.DAMAGED: tr("a file is missing or changed: download it again, {size}").format(size=known),
+        State.TO_FETCH: tr("download, {size}").format(size=known),
         State.NEEDS_LICENCE: tr("only with a licence number of your own; import it then"),
     }[state]
 
