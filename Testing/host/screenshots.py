@@ -26,6 +26,8 @@ NODULE_WIDTH_MM, PAIR_WIDTH_MM = 120.0, 110.0
 DAYS_BETWEEN = 180
 RUNNING_PERCENT = 35
 EQUALISED = "CLAHE"
+# The pictures of sections that have a name of their own.
+PICTURES = {"radiotherapy": "Radiotherapy"}
 # Sections that the pictures of the five states show.
 SHOWN_ANYWAY = ("inputs", "model", "advanced", "results", "nodule")
 
@@ -64,7 +66,7 @@ def draw_segmentation(studio: Studio, ct: Volume) -> None:
         if name in work:
             work[name](studio, panel, node)
         studio.settle(panel)
-        studio.shoot(f"SegmentationAI-{name}", panel)
+        studio.shoot(PICTURES.get(name, f"SegmentationAI-{name}"), panel)
     studio.close(panel)
 
 
@@ -79,7 +81,7 @@ def draw_nodules(studio: Studio, ct: Volume) -> None:
     only(panel, "results", "nodule")
     review(studio, panel)
     near(studio, widget, findings)
-    studio.shoot("LungNoduleAI-review", panel)
+    studio.shoot("NoduleReview", panel)
     ui.explainButton.click()
     studio.settle(panel)
     studio.shoot("LungNoduleAI-explanation", panel)
@@ -112,7 +114,7 @@ def draw_states(studio: Studio, name: str, ct: Volume, after_run: Callable) -> N
     studio.shoot(f"{name}-running", running, before)
     after_run(panel)
     studio.settle(panel)
-    studio.shoot(f"{name}-results", panel)
+    studio.shoot(name, panel)
     hide_results(panel)
     phantom = add_phantom(studio)
     ui.inputSelector.setCurrentNode(phantom)
