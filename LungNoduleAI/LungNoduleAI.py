@@ -188,7 +188,12 @@ class LungNoduleAIWidget(RunPanelWidget):
         findings, warnings = yield from self.logic.detecting(
             parameters.inputVolume, parameters.device, maximumNodules=parameters.maximumNodules
         )
-        yield from self.logic.lookingAhead(findings)
+        try:
+            yield from self.logic.lookingAhead(findings)
+        except Cancelled:
+            # Too late, but where the scene was closed.
+            if not slicer.mrmlScene.IsNodePresent(findings):
+                raise
         parameters.findings = findings
         said = list(warnings)
         if not self.review.table.all_ids:

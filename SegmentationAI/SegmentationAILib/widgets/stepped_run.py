@@ -74,17 +74,20 @@ class SteppedRun:
             self._rest()
         elif self._job is None:
             self._resume(None)
-        elif not self._job.poll():
-            self._progressed(self._job.fraction, self._job.text)
-            self._timer.start(_POLL_MS)
         else:
-            job, self._job = self._job, None
             try:
-                answer = job.result()
+                finished = self._job.poll()
+                answer = self._job.result() if finished else None
             except Exception as error:
+                self._job = None
                 self._throw(error)
-            else:
+                return
+            if finished:
+                self._job = None
                 self._resume(answer)
+            else:
+                self._progressed(self._job.fraction, self._job.text)
+                self._timer.start(_POLL_MS)
 
     def _progressed(self, fraction: float, text: str) -> None:
         self._report(self._call.start + (self._call.end - self._call.start) * fraction, text)
