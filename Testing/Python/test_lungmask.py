@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from SegmentationAILib import catalog
 from SegmentationAILib.catalog import running
-from SegmentationAILib.catalog.lungmask_network import read_lungmask
+from SegmentationAILib.catalog.lungmask_network import UNet, read_lungmask
 from SegmentationAILib.catalog.lungmask_patches import cleaned
 from SegmentationAILib.catalog.lungmask_runner import body_box, segment
 from SegmentationAILib.engine.progress import CancelToken, Progress
@@ -99,6 +99,22 @@ def test_it_can_be_cancelled(entry):
 
     with pytest.raises(Cancelled):
         running.run(entry, chest(slices=12), device="cpu", progress=Progress(report, token))
+
+
+def test_want_of_memory_changes_no_label(entry, monkeypatch):
+    volume = chest()
+    expected = running.run(entry, volume, device="cpu")
+    forward, batches = UNet.forward, []
+
+    def greedy(self: UNet, x: torch.Tensor) -> torch.Tensor:
+        batches.append(len(x))
+        if len(x) > 1:
+            raise RuntimeError("CUDA out of memory.")
+        return forward(self, x)
+
+    monkeypatch.setattr(UNet, "forward", greedy)
+    np.testing.assert_array_equal(running.run(entry, volume, device="cpu").array, expected.array)
+    assert batches == [4, 2, *[1] * 6]
 
 
 def test_the_box_is_the_bodys_without_the_table():

@@ -15,6 +15,7 @@ from scipy import ndimage
 from SegmentationAILib.catalog.lungmask_network import UNet
 from SegmentationAILib.catalog.lungmask_patches import cleaned
 from SegmentationAILib.engine.device import choose_device
+from SegmentationAILib.engine.memory_plan import CPU, Placing, with_less_memory
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.preprocess import reorient
@@ -40,35 +41,26 @@ def segment(network: UNet, volume: Volume, *, device: str = "auto", progress: Pr
     Args:
         network: as ``read_lungmask`` gives it.
         volume: HU.
-        device: a torch device's name.
-        progress: told of each batch of slices; its token cancels between them.
+        device: a torch device's name; where its memory ends, fewer slices are read at once, then by the CPU.
+        progress: told of each batch of slices, and of want of memory; its token cancels between batches.
 
     Returns:
         uint8 [k, j, i] on the volume's grid; 0 is background.
 
     Raises:
-        InputError: there is no such device.
+        InputError: there is no such device, or the memory does not suffice even on the CPU.
         Cancelled: the user cancelled.
     """
     progress = progress or Progress()
     place = choose_device(device)
-    gpu = place.type != "cpu"
+    batch = _CPU_BATCH if place.type == "cpu" else _GPU_BATCH
     grid = volume.grid.canonical("LPS")
     slices = reorient(volume.array, volume.grid, grid)
-    network = network.to(place, memory_format=torch.channels_last if gpu else torch.contiguous_format)
-    precision, batch = inference_precision(place), _GPU_BATCH if gpu else _CPU_BATCH
-    boxes = []
-    small = np.empty((len(slices), _SIDE, _SIDE), dtype=np.uint8)
-    for first in range(0, len(slices), batch):
-        progress(_CLEANING * first / len(slices), "Running the model")
-        part = np.clip(slices[first : first + batch], _LOW, _HIGH)
-        found = [body_box(one) for one in part]
-        boxes += found
-        image = torch.stack([_resized(one[box], place) for one, box in zip(part, found, strict=True)])
-        image = (image[:, None] - _LOW) / (_HIGH - _LOW)
-        with precision():
-            logits = network(image)
-        small[first : first + len(part)] = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    small, boxes = with_less_memory(
+        lambda placing: _read(network, slices, placing, progress.part(0.0, _CLEANING)),
+        Placing(place, batch, CPU),
+        progress,
+    )
     progress(_CLEANING, "Removing small patches")
     small = cleaned(small, progress.part(_CLEANING, 1.0))
     labels = np.zeros(grid.shape, dtype=np.uint8)
@@ -77,6 +69,26 @@ def segment(network: UNet, volume: Volume, *, device: str = "auto", progress: Pr
         label[box] = one[np.ix_(rows, columns)]
     progress(1.0, "Done")
     return np.ascontiguousarray(reorient(labels, grid, volume.grid))
+
+
+def _read(network: UNet, slices: NDArray, placing: Placing, progress: Progress) -> tuple[NDArray[np.uint8], list[Box]]:
+    """Labels of the small slices [k, 256, 256], and where each was cropped."""
+    place = placing.device
+    layout = torch.contiguous_format if place.type == "cpu" else torch.channels_last
+    network, precision = network.to(place, memory_format=layout), inference_precision(place)
+    boxes: list[Box] = []
+    small = np.empty((len(slices), _SIDE, _SIDE), dtype=np.uint8)
+    for first in range(0, len(slices), placing.batch):
+        progress(first / len(slices), "Running the model")
+        part = np.clip(slices[first : first + placing.batch], _LOW, _HIGH)
+        found = [body_box(one) for one in part]
+        boxes += found
+        image = torch.stack([_resized(one[box], place) for one, box in zip(part, found, strict=True)])
+        image = (image[:, None] - _LOW) / (_HIGH - _LOW)
+        with precision():
+            logits = network(image)
+        small[first : first + len(part)] = logits.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    return small, boxes
 
 
 def body_box(hu: NDArray) -> Box:
