@@ -135,7 +135,9 @@ def measure_again(findings: Node, nodule_id: int, device: str = "auto", progress
 def measuring(findings: Node, nodule_id: int, device: str = "auto") -> Steps[None]:
     """The steps of ``measure_again``."""
     held = scene.reading_from_scene(findings)[nodule_id].nodule
-    drawn = Drawn(scene.case_of(findings), scene.drawn_nodule(findings, held.name), nodule_id, held.score)
+    case = scene.case_of(findings)
+    yield
+    drawn = Drawn(case, scene.drawn_nodule(findings, held.name), nodule_id, held.score)
     nodule = yield Call("measure nodule", Task(NODULES, {}, device), drawn)
     scene.check_present(findings)
     before = scene.reading_from_scene(findings)
@@ -201,7 +203,9 @@ def comparing(
         raise InputError("The prior findings are the current ones; choose those of an earlier CT.")
     now, then = exams or (Exam(), Exam())
     days = interval(now, then, days)
-    cases = TwoCases(scene.case_of(current), scene.case_of(prior))
+    now_case = scene.case_of(current)
+    yield
+    cases = TwoCases(now_case, scene.case_of(prior))
     found = yield Call("compare nodules", Task(NODULES, {"days": days}), cases)
     scene.check_present(current, prior)
     reading = scene.reading_from_scene(current)
