@@ -82,8 +82,7 @@ def draw_nodules(studio: Studio, ct: Volume) -> None:
     review(studio, panel)
     near(studio, widget, findings)
     studio.shoot("NoduleReview", panel)
-    ui.explainButton.click()
-    studio.settle(panel)
+    studio.during(panel, 0, ui.explainButton.click)
     studio.shoot("LungNoduleAI-explanation", panel)
     ui.explainButton.click()
     for name in ("patient", "export"):
@@ -109,7 +108,7 @@ def draw_states(studio: Studio, name: str, ct: Volume, after_run: Callable) -> N
     studio.shoot(f"{name}-loaded", panel)
     before = studio.views.image()
     running = studio.during(panel, RUNNING_PERCENT, ui.runButton.click)
-    if slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSegmentationNode") is None:
+    if not any(selector.currentNode() for selector in result_selectors(panel)):
         raise click.ClickException(f"{name} found nothing to draw: {ui.messageLabel.text}")
     studio.shoot(f"{name}-running", running, before)
     after_run(panel)
@@ -127,11 +126,14 @@ def draw_states(studio: Studio, name: str, ct: Volume, after_run: Callable) -> N
 
 def hide_results(panel) -> None:
     """The panel and the views show no result any more."""
-    for name in ("findingsSelector", "segmentationSelector"):
-        selector = getattr(panel.self().ui, name, None)
-        if selector is not None:
-            selector.setCurrentNode(None)
+    for selector in result_selectors(panel):
+        selector.setCurrentNode(None)
     show_results(False)
+
+
+def result_selectors(panel) -> list:
+    names = ("findingsSelector", "segmentationSelector")
+    return [getattr(panel.self().ui, name) for name in names if hasattr(panel.self().ui, name)]
 
 
 def show_results(visible: bool) -> None:
