@@ -92,6 +92,8 @@ def by_monai(home: Path, volume: Volume) -> NDArray:
 
 
 LPS = np.diag([-0.9, -0.9, 2.0, 1.0])
+# Its origin's digits decide the voxels halfway between two.
+FAR = np.array([[-0.82, 0, 0, 105.753203], [0, -0.82, 0, 31.171984], [0, 0, 1.25, -229.0], [0, 0, 0, 1.0]])
 SIDEWAYS = np.array([[0, 0, 2.1, -9.0], [0.8, 0, 0, 3.0], [0, -1.3, 0, 1.0], [0, 0, 0, 1.0]])
 
 
@@ -104,9 +106,10 @@ SIDEWAYS = np.array([[0, 0, 2.1, -9.0], [0.8, 0, 0, 3.0], [0, -1.3, 0, 1.0], [0,
         (UNET, {"intensity": RANGE, "labels_first": False, "mode": "gaussian"}, OBLIQUE),
         (UNET, {"intensity": RANGE}, np.diag([0.75, 0.75, 3.0, 1.0])),
         (DYNUNET, {"intensity": RANGE, "overlap": 0.6, "window": 20}, np.diag([-1.5005, 1.5, 1.5, 1.0])),
+        (UNET, {"intensity": RANGE}, FAR),
         (SWIN, {"intensity": RANGE, "window": 64}, LPS),
     ],
-    ids=["whole body", "gaussian", "spleen", "oblique", "halfway between voxels", "same spacing", "transformer"],
+    ids=["whole body", "gaussian", "spleen", "oblique", "halfway between voxels", "same spacing", "far", "transformer"],
 )
 def test_labels_are_those_of_monai(tmp_path, weights_of, monkeypatch, definition, settings, matrix):
     home = write_bundle(tmp_path, inference(definition, **settings), weights_of(definition))

@@ -29,7 +29,8 @@ def spaced(grid: Grid, pixdim: tuple[float, float, float]) -> Grid:
     shape = np.round((size - 1) * grid.spacing / spacing + 1).astype(int)
     matrix = grid.ijk_to_ras.copy()
     matrix[:3, :3] = grid.directions * spacing
-    return Grid(tuple(shape[::-1]), matrix)
+    # By the detour that MONAI takes, whose rounding decides where ``nearest`` has a tie.
+    return Grid(tuple(shape[::-1]), grid.ijk_to_ras @ np.linalg.solve(grid.ijk_to_ras, matrix))
 
 
 def positions(source: Grid, target: Grid) -> Positions:
