@@ -30,6 +30,8 @@ Shape = tuple[int, int, int]
 CPU = torch.device("cpu")
 # Windows at once: more of nnU-Net's size do not make an H100 any busier.
 _MOST_WINDOWS = 8
+# More than networks of the catalogue take for a window.
+_AMPLE_BYTES = 8 << 30
 # Of the free memory; the rest is for what fragments and for the convolutions' own workspaces.
 _SHARE = 0.8
 _SIGNS = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed", "cannot allocate memory")
@@ -118,7 +120,9 @@ def placing_for(
         progress: noted where the memory seems too small.
     """
     if device.type != "cuda":
-        need, free = window_bytes(network, window, device) + sums_bytes, free_bytes(device)
+        free = free_bytes(device)
+        # To follow the tensors takes a second or two, which is not spent where the answer is clear.
+        need = 0 if free - sums_bytes > _AMPLE_BYTES else window_bytes(network, window, device) + sums_bytes
         if progress is not None and need > free:
             progress.note(
                 f"The model needs about {need / 2**30:.1f} GB of memory and {free / 2**30:.1f} GB are free; it may be "
