@@ -81,9 +81,10 @@ def ratings(texture: int, malignancy: int, calcification: float) -> Ratings:
 def click(widget: QWidget) -> None:
     """A click with the left mouse button, where the widget takes one."""
     assert widget.isVisibleTo(widget.window()), f"{widget.objectName} is not shown"
+    amid_a_run = RunControls._active is not None
     QTest.mouseClick(widget, Qt.LeftButton)
-    # A run whose steps are done in this process goes on as the event loop comes to them.
-    while background.in_process and RunControls._active is not None:
+    # The steps of a run that the click began are done in this process as the event loop comes to them.
+    while background.in_process and not amid_a_run and RunControls._active is not None:
         QTest.qWait(1)
 
 
