@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +22,12 @@ FEATURES = (8, 16, 32, 64)
 CLASSES = 117
 
 
-def case(shape: tuple[int, int, int]) -> Case:
-    """A body-like cylinder of smooth densities in air."""
+def light() -> Path:
+    return nnunet_folder("nnunet-light-3mm", FEATURES, 3.0, CLASSES)
+
+
+def case(shape: tuple[int, int, int], folder: Callable[[], Path] = light) -> Case:
+    """A body-like cylinder of smooth densities in air, for a model."""
     k, j, i = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
     body = np.hypot(j[:, None], i[None]) < 0.8
     plane = 300 * np.sin(9 * j)[:, None] * np.cos(7 * i)[None] - 200
@@ -30,7 +35,7 @@ def case(shape: tuple[int, int, int]) -> Case:
     for n, height in enumerate(k):
         array[n][body] = (plane + 300 * np.sin(11 * height))[body]
     matrix = LPS_FROM_RAS @ np.diag([*SPACING, 1.0])
-    return Case(nnunet_folder("nnunet-light-3mm", FEATURES, 3.0, CLASSES), Volume(array, Grid(shape, matrix), "", "CT"))
+    return Case(folder(), Volume(array, Grid(shape, matrix), "", "CT"))
 
 
 def table(output: Path) -> str:

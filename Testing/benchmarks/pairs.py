@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks import margin_pairs, network_pairs, network_stages, surface_pairs
+from benchmarks import growth, margin_pairs, network_pairs, network_stages, surface_pairs
 from benchmarks.measure import REPEATS
 from LungNoduleAILib.baseline import HU_RANGE as BASELINE_HU
 from LungNoduleAILib.candidates import DIAMETERS_MM, find_blobs
@@ -184,11 +184,11 @@ def equal(ours: list[int], theirs: list[int]) -> float:
     return float(ours == theirs)
 
 
-def nnunet(name: str, folder: Callable[[], Path], first: tuple[int, int, int], shape: tuple[int, int, int]) -> Pair:
+def nnunet(name: str, case: Callable[[], Any], shape: tuple[int, int, int]) -> Pair:
     return Pair(
         f"{name}, {network_pairs.CLASSES} classes, {shape[2]}×{shape[1]}×{shape[0]}",
         "nnUNetPredictor",
-        partial(network_pairs.nnunet_case, folder, first, shape),
+        case,
         network_pairs.nnunet_ours,
         network_pairs.nnunet_theirs,
         network_pairs.same_labels,
@@ -206,9 +206,16 @@ def monai(name: str, case: Callable[[], Any], ours: Callable, theirs: Callable, 
     )
 
 
+PART, WHOLE = (64, 399, 512), (300, 512, 512)
 NETWORK_PAIRS = (
-    nnunet("nnU-Net 1.5 mm", network_pairs.NNUNET_1_5_MM, (40, 0, 0), (64, 399, 512)),
-    nnunet("nnU-Net 3 mm", network_pairs.NNUNET_3_MM, (40, 0, 0), (64, 399, 512)),
+    *(
+        nnunet(name, partial(network_pairs.nnunet_case, folder, (40, 0, 0), PART), PART)
+        for name, folder in (
+            ("nnU-Net 1.5 mm", network_pairs.NNUNET_1_5_MM),
+            ("nnU-Net 3 mm", network_pairs.NNUNET_3_MM),
+        )
+    ),
+    nnunet("nnU-Net 3 mm", partial(growth.case, WHOLE, network_pairs.NNUNET_3_MM), WHOLE),
     monai(
         "MONAI SegResNet 3 mm, 105 classes",
         partial(network_pairs.nnunet_case, network_pairs.BUNDLE_3_MM, (0, 0, 0), (140, 399, 512)),
