@@ -15,6 +15,7 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleLogic,
 )
 
+from LungNoduleAILib.analysis_result import LOBES_OPTION, NODULES
 from LungNoduleAILib.logic import NoduleLogic
 from LungNoduleAILib.module_test import LungNoduleAITest  # noqa: F401 - Slicer looks for it here
 from SegmentationAILib import dependencies
@@ -69,6 +70,8 @@ class LungNoduleAIParameterNode:
     priorVolume - an earlier CT of the same patient.
     priorSuggestedFor - the input that a prior CT was chosen for without asking.
     device - torch device name, or "auto".
+    detector - id of what finds the nodules.
+    lobes - id of the model that outlines the lobes, "" for none.
     maximumNodules - how many nodules are kept at most, the surest first.
     findings - the result that the panel shows.
     minimumScore - nodules that score less are hidden.
@@ -80,6 +83,8 @@ class LungNoduleAIParameterNode:
     priorVolume: vtkMRMLScalarVolumeNode
     priorSuggestedFor: str = ""
     device: str = "auto"
+    detector: str = NODULES
+    lobes: str = ""
     maximumNodules: Annotated[int, WithinRange(1, 300)] = 50
     findings: vtkMRMLSegmentationNode
     minimumScore: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
@@ -105,6 +110,7 @@ class LungNoduleAIWidget(RunPanelWidget):
         from LungNoduleAILib.scene_views import Views
         from LungNoduleAILib.widgets.export_section import ExportSection  # needs Qt
         from LungNoduleAILib.widgets.follow_up_section import FollowUpSection
+        from LungNoduleAILib.widgets.model_selectors import detector_selector, lobe_selector
         from LungNoduleAILib.widgets.patient_section import PatientSection
         from LungNoduleAILib.widgets.review_section import ReviewSection
 
@@ -113,12 +119,32 @@ class LungNoduleAIWidget(RunPanelWidget):
         self._appliedFilter = None
         self.views = Views(lambda work: qt.QTimer.singleShot(0, work))
         shared = (self.ui, self.logic, self.runControls, lambda: self._parameterNode)
+        self.detectorSelector = detector_selector(self.ui.detectorComboBox, self.onDetectorChanged)
+        self.lobeSelector = lobe_selector(self.ui.lobesComboBox, self.onLobesChanged)
         self.review = ReviewSection(*shared, self.views)
         self.followUp = FollowUpSection(*shared, self.views)
         self.patient = PatientSection(self.ui.patientWidget, self.onPatientChanged)
         self.export = ExportSection(*shared, slicer.mrmlScene.GetRootDirectory)
         self.ui.findingsSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "nodules")
         self.showReading()
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        super().enter()
+        self.listModels()
+
+    def listModels(self) -> None:
+        """List what is installed by now; what was chosen and has gone since is chosen no more."""
+        parameters = self._parameterNode
+        if parameters:
+            parameters.detector = self.detectorSelector.fill(parameters.detector)
+            parameters.lobes = self.lobeSelector.fill(parameters.lobes)
+
+    def onDetectorChanged(self, model: str) -> None:
+        self._parameterNode.detector = model
+
+    def onLobesChanged(self, model: str) -> None:
+        self._parameterNode.lobes = model
 
     def suggestPrior(self) -> None:
         """Choose a prior CT, once for each input, so that *None* stays where the user chose it."""
@@ -132,6 +158,12 @@ class LungNoduleAIWidget(RunPanelWidget):
 
     def showParameters(self) -> None:
         self.suggestPrior()
+        parameters = self._parameterNode
+        if parameters and (parameters.detector, parameters.lobes) != (
+            self.detectorSelector.chosen,
+            self.lobeSelector.chosen,
+        ):
+            self.listModels()
         findings = self._parameterNode.findings if self._parameterNode else None
         if findings is not self._shownFindings:
             self._observeRecord(findings)
@@ -186,7 +218,11 @@ class LungNoduleAIWidget(RunPanelWidget):
             (*self.SLOW_IMPORTS, "LungNoduleAILib.scene", "LungNoduleAILib.examination", "LungNoduleAILib.workflow")
         )
         findings, warnings = yield from self.logic.detecting(
-            parameters.inputVolume, parameters.device, maximumNodules=parameters.maximumNodules
+            parameters.inputVolume,
+            parameters.device,
+            parameters.detector,
+            parameters.lobes,
+            maximumNodules=parameters.maximumNodules,
         )
         try:
             yield from self.logic.lookingAhead(findings)
@@ -234,6 +270,8 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
         volumeNode: vtkMRMLScalarVolumeNode,
         device: str = "auto",
         progress: Progress | None = None,
+        detector: str = NODULES,
+        lobes: str = "",
         **options: float,
     ) -> vtkMRMLSegmentationNode:
         """Find the nodules of a chest CT and add the findings to the scene in one step.
@@ -245,17 +283,27 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
         :param volumeNode: chest CT in HU.
         :param device: torch device name such as "cpu" or "cuda:0", or "auto".
         :param progress: told of each stage; its token cancels the run.
+        :param detector: id of what finds them: the built-in network, "nodules-baseline" without one, or a detection
+            bundle of the catalogue that is installed.
+        :param lobes: id of an installed model that outlines the lobes; without one they are not known.
         :param options: ``maximumNodules`` (the surest are kept) and ``threshold`` (lowest score).
         :return: a segment for each lung, the airway and each nodule; it refers to a markups node with
             the nodules' centres, a table node with their measurements and the record of the review.
         :raises InputError: the volume cannot be used, or something must be installed first.
         :raises Cancelled: the user cancelled, or the volume left the scene.
         """
-        findings, _warnings = background.finish_here(self.detecting(volumeNode, device, **options), progress)
+        findings, _warnings = background.finish_here(
+            self.detecting(volumeNode, device, detector, lobes, **options), progress
+        )
         return findings
 
     def detecting(
-        self, volumeNode: vtkMRMLScalarVolumeNode, device: str = "auto", **options: float
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        device: str = "auto",
+        detector: str = NODULES,
+        lobes: str = "",
+        **options: float,
     ) -> Steps[tuple[vtkMRMLSegmentationNode, tuple[str, ...]]]:
         """The steps of ``detect``, for a window that stays alive meanwhile; with what ``warnings`` says."""
         self.requireDependencies()
@@ -265,8 +313,10 @@ class LungNoduleAILogic(ScriptedLoadableModuleLogic, NoduleLogic):
 
         if "maximumNodules" in options:
             options["max_nodules"] = options.pop("maximumNodules")
+        if lobes:
+            options[LOBES_OPTION] = lobes
         case = Case(volume_from_node(volumeNode), folder=self.folderOf(volumeNode))
-        detected = yield Call("detect", Task("nodules", options, device), case)
+        detected = yield Call("detect", Task(detector, options, device), case)
         if not slicer.mrmlScene.IsNodePresent(volumeNode):
             raise Cancelled
         slicer.mrmlScene.SaveStateForUndo()

@@ -24,7 +24,7 @@ from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.steps import Call, Steps, importing
 from SegmentationAILib.enhancement.logic import PreprocessLogic
 from SegmentationAILib.errors import Cancelled, InputError
-from SegmentationAILib.provenance import RESULT_ATTRIBUTE
+from SegmentationAILib.provenance import NOTES_ATTRIBUTE, RESULT_ATTRIBUTE
 from SegmentationAILib.radiotherapy.comparison_logic import ComparisonLogic
 from SegmentationAILib.radiotherapy.logic import RadiotherapyLogic
 from SegmentationAILib.resources import resource
@@ -220,7 +220,7 @@ class SegmentationAIWidget(RunPanelWidget):
         said = _("Done: {name}").format(name=segmentation.GetName())
         if missing := names_missing(listed, wanted, segmentation.GetSegmentation().GetSegmentIDs()):
             said = _("{done}; not found: {names}").format(done=said, names=missing)
-        self.runControls.say(said)
+        self.runControls.say(" ".join(filter(None, (said, segmentation.GetAttribute(NOTES_ATTRIBUTE)))))
 
 
 class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic, PreprocessLogic, ComparisonLogic):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from LungNoduleAILib import baseline, detection
-from LungNoduleAILib.analysis_result import NODULES, Findings
-from LungNoduleAILib.bundle_detection import Detect, bundles, detector_of
+from LungNoduleAILib.analysis_result import BASELINE, LOBES_OPTION, NODULES, Findings
+from LungNoduleAILib.bundle_detection import Detect, detector_of
 from LungNoduleAILib.lobes import lobe_model, segment_lobes
+from LungNoduleAILib.model_choice import detection_bundles
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.nodule_character import character_of
 from LungNoduleAILib.ratings import rate, shipped_networks
@@ -21,9 +22,6 @@ from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.organs import segment_lungs
 from SegmentationAILib.volume import Volume
 
-BASELINE = "nodules-baseline"
-# Of a task: the model that outlines the lobes.
-LOBES_OPTION = "lobes"
 DETECTORS = {NODULES: detection.detect, BASELINE: baseline.detect}
 
 # Shares of the run's time, for the progress bar.
@@ -58,9 +56,7 @@ def analyze(volume: Volume | None, task: Task | None = None, progress: Progress 
     outlines_lobes = lobe_model(lobes_by, volume) if lobes_by else None
     shipped_networks()  # Told before any work where they are missing.
     lungs = segment_lungs(volume, device=task.device, progress=progress.part(0.02, _LUNGS_END))
-    nodules = detect(
-        volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, _DETECTION_END), **options
-    )
+    nodules = detect(volume, lungs, device=task.device, progress=progress.part(_LUNGS_END, _DETECTION_END), **options)
     rated = rated_nodules(volume, nodules, task.device, progress.part(_DETECTION_END, _RATING_END))
     lobes = None
     if outlines_lobes is not None and rated:
@@ -79,9 +75,9 @@ def _detector(model: str, volume: Volume) -> Detect:
     """
     if model in DETECTORS:
         return DETECTORS[model]
-    found = next((one for one in bundles() if one.id == model), None)
+    found = next((one for one in detection_bundles() if one.id == model), None)
     if found is None:
-        known = ", ".join([*DETECTORS, *(one.id for one in bundles())])
+        known = ", ".join([*DETECTORS, *(one.id for one in detection_bundles())])
         raise InputError(f"There is no nodule detector '{model}'; choose one of: {known}.")
     check_input(found, volume)
     return detector_of(found)

@@ -8,8 +8,11 @@ from LungNoduleAILib.nodule import Nodule
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.labels import LabelMap
 
-# The built-in detector's id.
+# The ids of the detectors that come with the extension: its network, and features without one.
 NODULES = "nodules"
+BASELINE = "nodules-baseline"
+# Of a task: the model that outlines the lobes.
+LOBES_OPTION = "lobes"
 
 
 @dataclass(frozen=True, eq=False)

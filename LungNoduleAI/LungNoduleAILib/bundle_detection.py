@@ -10,11 +10,11 @@ import numpy as np
 
 from LungNoduleAILib.characterization import delineate
 from LungNoduleAILib.collection import OutlinedMark, collect
+from LungNoduleAILib.model_choice import detection_bundles
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.search import SearchSpace, search_space, window_around
 from SegmentationAILib.catalog import detecting
 from SegmentationAILib.catalog.entry import Entry
-from SegmentationAILib.catalog.listing import load
 from SegmentationAILib.catalog.monai_detector import Detections
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
@@ -37,18 +37,13 @@ class Detect(Protocol):
     ) -> list[Nodule]: ...
 
 
-def bundles() -> list[Entry]:
-    """The catalogue's detection bundles, the user's own with them."""
-    return [one for one in load() if one.task == "detection" and not one.built_in]
-
-
 def bundle_called(name: str) -> Entry:
     """The bundle of that id, or of that name in MONAI's model zoo.
 
     Raises:
         InputError: there is none.
     """
-    known = bundles()
+    known = detection_bundles()
     for one in known:
         if name in (one.id, one.settings["bundle"]):
             return one

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
-# analysis.NODULES and BASELINE, which import torch.
+# Those of analysis_result, which takes a while to import.
 _NODULES = "nodules"
 _BUILT_IN = (_NODULES, "nodules-baseline")
 _READ, _FOUND = 0.05, 0.8
@@ -217,7 +217,7 @@ def _prior(scan: Scan, path: Path, report_path: Path | None, days: float | None)
 
 
 def _task(model_id: str, device: str, threshold: float | None, lobes_by: str) -> Task:
-    from LungNoduleAILib.analysis import LOBES_OPTION
+    from LungNoduleAILib.analysis_result import LOBES_OPTION
     from LungNoduleAILib.bundle_detection import bundle_called
 
     chosen = model_id if model_id in _BUILT_IN else bundle_called(model_id).id

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
+from LungNoduleAILib.model_choice import LOBES, lobe_models
 from SegmentationAILib.catalog import running
 from SegmentationAILib.catalog.entry import Entry
-from SegmentationAILib.catalog.listing import load
-from SegmentationAILib.catalog.store import installed
 from SegmentationAILib.catalog.suitability import check_segmentation
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.volume import Volume
-
-# As the catalogue's models call them.
-LOBES = frozenset(
-    {
-        "lung_upper_lobe_left",
-        "lung_lower_lobe_left",
-        "lung_upper_lobe_right",
-        "lung_middle_lobe_right",
-        "lung_lower_lobe_right",
-    }
-)
-
-
-def lobe_models() -> list[Entry]:
-    """Every model of the catalogue that tells the five lobes apart, those that are installed first."""
-    known = [one for one in load() if set(one.label_ids.values()) >= LOBES]
-    return sorted(known, key=lambda one: installed(one) is None)
 
 
 def lobe_model(model_id: str, volume: Volume) -> Entry:

@@ -36,11 +36,12 @@ def detect(case: Case, task: Task, progress: Progress | None = None) -> Detected
     Raises:
         InputError, Cancelled: as ``analysis.analyze``.
     """
+    progress = progress or Progress()
     started = time.monotonic()
     findings = analysis.analyze(case.volume, task, progress)
-    provenance = provenance_of(task, time.monotonic() - started)
+    provenance = provenance_of(task, time.monotonic() - started, progress.notes)
     warnings = warnings_of(case.volume, findings.lungs, findings.nodules, header_of(case))
-    return made_ready(findings, tuple(warnings), provenance)
+    return made_ready(findings, (*provenance.notes, *warnings), provenance)
 
 
 def made_ready(findings: Findings, warnings: tuple[str, ...] = (), provenance: Provenance | None = None) -> Detected:

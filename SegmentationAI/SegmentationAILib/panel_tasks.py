@@ -20,8 +20,9 @@ def segment(volume: Volume | None, task: Task, progress: Progress | None = None)
     Raises:
         InputError, Cancelled: as ``segmentation.segment``.
     """
+    progress = progress or Progress()
     started = time.monotonic()
     labels = segmentation.segment(volume, task, progress)
     duration = time.monotonic() - started
     timing.note(task, volume.grid, duration)
-    return Segmented(cropped(labels), provenance_of(task, duration))
+    return Segmented(cropped(labels), provenance_of(task, duration, progress.notes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from SegmentationAILib import __version__
@@ -11,6 +12,7 @@ from SegmentationAILib.errors import InputError
 
 # A result tells its kind, so that each panel lists its own.
 RESULT_ATTRIBUTE = "ThoraxAI.Result"
+NOTES_ATTRIBUTE = "ThoraxAI.Notes"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Provenance:
         device: torch's name of the device that it ran on.
         duration_s: of the run, without the time that the result took to the scene.
         version: of ThoraxAI.
+        notes: sentences that the user should read with the result, such as that the CPU took over.
     """
 
     task: Task
@@ -30,6 +33,7 @@ class Provenance:
     device: str
     duration_s: float
     version: str = __version__
+    notes: tuple[str, ...] = ()
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -40,10 +44,11 @@ class Provenance:
             "ThoraxAI.Device": self.device,
             "ThoraxAI.DurationSeconds": f"{self.duration_s:.1f}",
             "ThoraxAI.Version": self.version,
+            NOTES_ATTRIBUTE: " ".join(self.notes),
         }
 
 
-def provenance_of(task: Task, duration_s: float) -> Provenance:
+def provenance_of(task: Task, duration_s: float, notes: Iterable[str] = ()) -> Provenance:
     """Of a run on this computer.
 
     Raises:
@@ -57,4 +62,4 @@ def provenance_of(task: Task, duration_s: float) -> Provenance:
         model = json.dumps(catalog.provenance(catalog.entry(task.model)))
     except InputError:
         model = ""
-    return Provenance(task, model, str(choose_device(task.device)), duration_s)
+    return Provenance(task, model, str(choose_device(task.device)), duration_s, notes=tuple(dict.fromkeys(notes)))

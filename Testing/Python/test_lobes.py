@@ -11,10 +11,12 @@ from click.testing import CliRunner
 from lungmask_models import write_weights
 
 from LungNoduleAILib import cli
-from LungNoduleAILib.analysis import BASELINE, analyze
+from LungNoduleAILib.analysis import analyze
+from LungNoduleAILib.analysis_result import BASELINE
 from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
 from LungNoduleAILib.guidelines.findings import Lobe
-from LungNoduleAILib.lobes import LOBES, lobe_model, lobe_models, segment_lobes
+from LungNoduleAILib.lobes import lobe_model, segment_lobes
+from LungNoduleAILib.model_choice import LOBES, lobe_models
 from SegmentationAILib import catalog
 from SegmentationAILib.catalog.lungmask_network import UNet
 from SegmentationAILib.engine.progress import Progress

@@ -11,8 +11,10 @@ import slicer
 from panels import CENTRES, click, click_header, click_row, findings_in, open_panel, small_ct, texts
 
 import LungNoduleAILib.analysis
+from LungNoduleAILib import model_choice
 from LungNoduleAILib.overview import Row
 from LungNoduleAILib.review import Verdict
+from LungNoduleAILib.widgets import model_selectors
 from SegmentationAILib.scene import add_volume
 
 
@@ -224,3 +226,38 @@ def test_widest_rows_fit_a_panel_of_350_pixels(panel):
         panel.resize(350)
         table = panel.ui.nodulesTable
         assert sum(table.columnWidth(column) for column in range(table.columnCount)) <= table.viewport().width
+
+
+def choose(box, model_id: str) -> None:
+    index = box.findData(model_id)
+    assert index >= 0
+    box.setCurrentIndex(index)
+    box.activated.emit(index)
+
+
+def test_what_finds_nodules_and_lobes_is_chosen_and_comes_to_the_run(panel, monkeypatch):
+    asked = []
+
+    def analyze(volume, task, progress):
+        asked.append(task)
+        return findings_in(volume)
+
+    monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", analyze)
+    ours = [panel.ui.lobesComboBox.itemData(n) for n in range(panel.ui.lobesComboBox.count)]
+    assert ours == [""]
+    lobes = next(one for one in model_choice.lobe_models() if one.id == "lungmask-ltrclobes")
+    monkeypatch.setattr(model_selectors, "is_installed", lambda entry: entry.id == lobes.id)
+    panel.leave()
+    panel.enter()
+    choose(panel.ui.detectorComboBox, "nodules-baseline")
+    choose(panel.ui.lobesComboBox, lobes.id)
+    click(panel.ui.runButton)
+    assert asked[-1].model == "nodules-baseline"
+    assert asked[-1].options["lobes"] == lobes.id
+
+
+def test_a_model_that_is_gone_is_chosen_no_more(panel):
+    parameters = panel.widget._parameterNode
+    parameters.detector = parameters.lobes = "a model that was removed"
+    assert (parameters.detector, parameters.lobes) == ("nodules", "")
+    assert panel.ui.detectorComboBox.currentText == "Built-in network"

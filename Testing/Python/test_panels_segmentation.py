@@ -55,3 +55,15 @@ def test_leaving_and_entering_keeps_the_result(panel):
     panel.leave()
     panel.enter()
     assert len(texts(panel.ui.volumesTable)) == 2
+
+
+def test_what_a_run_had_to_do_without_is_said_and_kept(panel, monkeypatch):
+    def short_of_memory(volume, *, device, progress):
+        progress.part(0.0, 0.5).note("The GPU had too little memory; the CPU did it.")
+        return findings_in(volume).lungs
+
+    monkeypatch.setitem(METHODS, "lungs", short_of_memory)
+    click(panel.ui.runButton)
+    assert panel.message.endswith("The GPU had too little memory; the CPU did it.")
+    result = panel.widget._parameterNode.segmentation
+    assert result.GetAttribute("ThoraxAI.Notes") == "The GPU had too little memory; the CPU did it."

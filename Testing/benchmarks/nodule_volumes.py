@@ -1,8 +1,8 @@
 """python -m benchmarks.nodule_volumes [OUT]: volumes of digital nodules against the truth, as a markdown table.
 
 Each nodule is rendered at every slice thickness, kernel and noise, outlined half a millimetre too large and half a
-millimetre off, and refined. Errors are shares of the true volume; a cell has the mean size of the error, and the worst, over
-noise levels and draws of the noise.
+millimetre off, and refined. Errors are shares of the true volume; a cell has the mean size of the error, and the
+worst, over noise levels and draws of the noise.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from torch import nn
 
 # Of the classes, those that the fitted layer tells apart; the others cost as much and win nowhere.
 _TOLD_APART = 12
-_SIDE = 48
+_SIDE = 64
 
 
 def kept(name: str, write: Callable[[Path], Path]) -> Path:
