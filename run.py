@@ -89,7 +89,7 @@ def command_lines(arguments: argparse.Namespace, missing: list[str]) -> list[lis
         return [command]
     if arguments.command == "test":
         lint = [["-m", "ruff", "check", str(ROOT)], ["-m", "ruff", "format", "--check", str(ROOT)]]
-        markers = [] if arguments.all else ["-m", "not slow"]
+        markers = ["--hypothesis-profile=new"] if arguments.all else ["-m", "not slow"]
         coverage = [f"--cov={ROOT / folder}" for folder in ("SegmentationAI", "LungNoduleAI")]
         tests = arguments.pytest or [str(ROOT / "Testing" / "Python")]
         # A file's tests share what they made; more processes than this would fill a laptop's memory.

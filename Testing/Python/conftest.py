@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from phantoms import ChestPhantom
 from planted import lungs_of, planted_chest
 
@@ -19,6 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if _PROCESSES > 1:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // _PROCESSES))
+
+# The same draws in each run, so that a failure is the change's and not the day's; long runs draw anew. None is timed.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile("same")
 
 MISSING_LIBRARIES = os.environ.get("THORAXAI_MISSING_LIBRARIES", "")
 
