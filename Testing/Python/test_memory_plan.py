@@ -39,6 +39,7 @@ class Small(nn.Module):
     def __init__(self, network: nn.Module, most: int, error: type[Exception]) -> None:
         super().__init__()
         self.network, self.most, self.error = network, most, error
+        self.last_layer = f"network.{network.last_layer}"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > self.most and x.device.type != "meta":

@@ -14,6 +14,7 @@ from SegmentationAILib.catalog.monai_transforms import Image, Orient, Space, Ste
 from SegmentationAILib.engine.cpu_layers import fast_on_cpu
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.label_stream import LabelStream
+from SegmentationAILib.engine.linear_head import LinearHead, linear_head, without_last
 from SegmentationAILib.engine.memory_plan import Placing, placing_for, with_less_memory
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
@@ -21,6 +22,9 @@ from SegmentationAILib.engine.sliding_window import FixedSteps, Runner, slide, s
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.preprocess import reorient
 from SegmentationAILib.volume import Grid, Volume
+
+# Of MONAI's networks that end with a linear layer, its name.
+_LAST_LAYERS = {"SegResNet": "conv_final.2.conv"}
 
 
 @torch.inference_mode()
@@ -60,8 +64,8 @@ def segment(
 
     def planned(placing: Placing) -> tuple[Placing, Image]:
         image = prepared(bundle.steps, volume, placing.device, spacing)
-        windows, network = _windows(bundle, image), bundle.network.to(placing.device)
-        sums = sums_bytes(tuple(image.values.shape), windows, bundle.classes)
+        windows, (network, outputs, _) = _windows(bundle, image), _network(bundle, placing.device)
+        sums = sums_bytes(tuple(image.values.shape), windows, outputs)
         return placing_for(network, (1, *windows.side), sums, placing.device, batch, progress), image
 
     placing, image = with_less_memory(planned, Placing(place, 1, place), progress)
@@ -91,14 +95,22 @@ def _labels(bundle: Bundle, image: Image, home: Grid, placing: Placing, progress
     def take(logits: torch.Tensor) -> None:
         stream.take(logits.float().softmax(dim=-1) if bundle.back == "probabilities" else logits)
 
-    network = bundle.network.to(placing.device)
-    network = fast_on_cpu(network) if placing.device.type == "cpu" else network
-    dtype = sums_dtype(shape, windows, bundle.classes)
+    network, outputs, head = _network(bundle, placing.device)
+    dtype = sums_dtype(shape, windows, outputs)
     precision = inference_precision(placing.device)
     runner = Runner([network], placing.device, precision, placing.batch, dtype, placing.sums)
     channels = image.values[None].to(placing.device)
-    slide(channels, bundle.classes, windows, runner, take, progress=progress.part(0.04, 1.0))
+    slide(channels, outputs, windows, runner, take, head=head, progress=progress.part(0.04, 1.0))
     return stream.labels.permute(2, 1, 0).cpu().numpy()
+
+
+def _network(bundle: Bundle, place: torch.device) -> tuple[torch.nn.Module, int, LinearHead | None]:
+    """What reads the windows, the channels that it gives, and what makes logits of them, if they are not."""
+    network, outputs, head = bundle.network.to(place), bundle.classes, None
+    last = _LAST_LAYERS.get(type(network).__name__)
+    if last is not None and (head := linear_head([network], last)) is not None:
+        network, outputs = without_last(network, last), head.features
+    return (fast_on_cpu(network) if place.type == "cpu" else network), outputs, head
 
 
 def prepared(

@@ -193,6 +193,12 @@ class UNet(nn.Module):
         self.encoder = Encoder(channels, plan)
         self.decoder = Decoder(classes, plan)
 
+    @property
+    def last_layer(self) -> str:
+        """Name of the layer that makes logits of features."""
+        [name] = self.decoder.seg_layers
+        return f"decoder.seg_layers.{name}"
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.decoder(self.encoder(x))
 

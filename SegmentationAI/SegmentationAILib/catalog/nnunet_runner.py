@@ -18,6 +18,7 @@ from SegmentationAILib.catalog.nnunet_folder import Intensity, NnUNetModel, Plan
 from SegmentationAILib.engine.cpu_layers import fast_on_cpu
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.label_stream import LabelStream
+from SegmentationAILib.engine.linear_head import LinearHead, SideBySide, linear_head, without_last
 from SegmentationAILib.engine.memory_plan import Placing, placing_for, with_less_memory
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
@@ -90,8 +91,8 @@ def segment(
     windows = Windows(plan.patch, options.step, model.mirror if options.mirror else ())
 
     def planned(placing: Placing) -> Placing:
-        [network, *_] = [network.to(placing.device) for network in model.networks]
-        read, sums = (len(channels), *plan.patch), sums_bytes(shape, windows, plan.classes)
+        [network, *_], outputs, _ = _networks(model, placing.device)
+        read, sums = (len(channels), *plan.patch), sums_bytes(shape, windows, outputs)
         return placing_for(network, read, sums, placing.device, options.batch, progress)
 
     def attempt(placing: Placing) -> NDArray:
@@ -144,15 +145,27 @@ def _labels(
     # The other way, nnU-Net looks at the model's spacing first; both orders name the same axis but for ties.
     backward = separate_axis(np.array(plan.spacing), np.array(spacing))
     stream = LabelStream(shape, original, plan.classes, separate=backward, device=placing.sums)
-    networks = [network.to(placing.device) for network in model.networks]
-    if placing.device.type == "cpu":
-        networks = [fast_on_cpu(network) for network in networks]
-    dtype = sums_dtype(shape, windows, plan.classes)
+    networks, outputs, head = _networks(model, placing.device)
+    dtype = sums_dtype(shape, windows, outputs)
     precision = inference_precision(placing.device)
     runner = Runner(networks, placing.device, precision, placing.batch, dtype, placing.sums)
     empty = _air(plan) if options.skip_air else None
-    slide(resized, plan.classes, windows, runner, stream.take, empty=empty, progress=progress.part(0.04, 1.0))
+    slide(resized, outputs, windows, runner, stream.take, head=head, empty=empty, progress=progress.part(0.04, 1.0))
     return stream.labels
+
+
+def _networks(model: NnUNetModel, place: torch.device) -> tuple[list[torch.nn.Module], int, LinearHead | None]:
+    """What reads the windows on a device, the channels it gives, and what makes logits of them if they are not."""
+    networks = [network.to(place) for network in model.networks]
+    last = networks[0].last_layer
+    head = linear_head(networks, last)
+    if head is not None:
+        networks = [without_last(network, last) for network in networks]
+    if place.type == "cpu":
+        networks = [fast_on_cpu(network) for network in networks]
+    if head is None:
+        return networks, model.plan.classes, None
+    return [networks[0] if len(networks) == 1 else SideBySide(networks)], head.features, head
 
 
 def _resized_shape(

@@ -132,29 +132,30 @@ class Runner:
         return total if count == 1 else total.div_(count)
 
 
-def sums_dtype(shape: Shape, windows: Windows, classes: int) -> torch.dtype:
-    """Single precision for the sums of logits that ``slide`` holds, or half, as nnU-Net always has, for many."""
-    return torch.float16 if 4 * _sums(shape, windows, classes) > _MOST_FLOAT_BYTES else torch.float32
+def sums_dtype(shape: Shape, windows: Windows, outputs: int) -> torch.dtype:
+    """Single precision for the sums that ``slide`` holds, or half, as nnU-Net always has, for many."""
+    return torch.float16 if 4 * _sums(shape, windows, outputs) > _MOST_FLOAT_BYTES else torch.float32
 
 
-def sums_bytes(shape: Shape, windows: Windows, classes: int) -> int:
-    """Of the sums of logits that ``slide`` holds of an array of that shape."""
-    return sums_dtype(shape, windows, classes).itemsize * _sums(shape, windows, classes)
+def sums_bytes(shape: Shape, windows: Windows, outputs: int) -> int:
+    """Of the sums that ``slide`` holds of an array of that shape."""
+    return sums_dtype(shape, windows, outputs).itemsize * _sums(shape, windows, outputs)
 
 
-def _sums(shape: Shape, windows: Windows, classes: int) -> int:
+def _sums(shape: Shape, windows: Windows, outputs: int) -> int:
     plane = math.prod(max(n, side) for n, side in zip(shape[1:], windows.side[1:], strict=True))
-    return classes * windows.side[0] * plane
+    return outputs * windows.side[0] * plane
 
 
 @torch.inference_mode()
 def slide(
     channels: torch.Tensor,
-    classes: int,
+    outputs: int,
     windows: Windows,
     runner: Runner,
     take: Callable[[torch.Tensor], None],
     *,
+    head: Callable[[torch.Tensor], torch.Tensor] | None = None,
     empty: Callable[[torch.Tensor], bool] | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -162,9 +163,10 @@ def slide(
 
     Args:
         channels: [c, k, j, i], on the runner's device.
-        classes: number of logits.
+        outputs: channels that the networks give: logits, or what the head makes logits of.
         take: called once for each slice, on the device of the sums; class 0 has the highest logit where all windows
             are empty.
+        head: from means [j, i, output] to logits [j, i, class]; the means are the logits without one.
         empty: of a window [c, k, j, i], whether it shows nothing; the networks do not read it then.
         progress: told of each batch; its token cancels between them.
 
@@ -183,7 +185,7 @@ def slide(
     home = runner.sums or runner.device
     weight = torch.from_numpy(windows.weights()).to(home, runner.held)[..., None]
     plane = channels.shape[2:]
-    sums = torch.zeros((windows.side[0], *plane, classes), dtype=runner.held, device=home)
+    sums = torch.zeros((windows.side[0], *plane, outputs), dtype=runner.held, device=home)
     weights = torch.zeros((windows.side[0], *plane, 1), dtype=torch.float32, device=home)
     inner = tuple(slice(b, b + n) for b, n in zip(before[1:], shape[1:], strict=True))
     done, total = 0, len(starts[0]) * len(places)
@@ -207,7 +209,7 @@ def slide(
         following = starts[0][n + 1] if n + 1 < len(starts[0]) else k + windows.side[0]
         for slab in range(following - k):
             if before[0] <= k + slab < before[0] + shape[0]:
-                take(_mean(sums[slab][inner], weights[slab][inner]))
+                take(_mean(sums[slab][inner], weights[slab][inner], head))
         if following - k < windows.side[0]:
             _move_up(sums, following - k)
             _move_up(weights, following - k)
@@ -218,15 +220,17 @@ def _window(side: Shape, k: int, j: int, i: int) -> tuple[slice, slice, slice]:
     return slice(k, k + side[0]), slice(j, j + side[1]), slice(i, i + side[2])
 
 
-def _mean(sums: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _mean(
+    sums: torch.Tensor, weights: torch.Tensor, head: Callable[[torch.Tensor], torch.Tensor] | None
+) -> torch.Tensor:
     """The mean logits; where no window was read, background."""
-    if weights.min() > 0:
-        return sums / weights.to(sums.dtype)
-    unread = weights[..., 0] == 0
-    mean = sums / torch.where(weights > 0, weights, 1).to(sums.dtype)
-    mean[unread] = 0
-    mean[..., 0][unread] = 1
-    return mean
+    unread = weights[..., 0] == 0 if weights.min() == 0 else None
+    mean = sums / (weights if unread is None else torch.where(weights > 0, weights, 1)).to(sums.dtype)
+    logits = mean if head is None else head(mean)
+    if unread is not None:
+        logits[unread] = 0
+        logits[..., 0][unread] = 1
+    return logits
 
 
 def _move_up(ring: torch.Tensor, by: int) -> None:
