@@ -67,6 +67,28 @@ def on_grid(labels: LabelMap, grid: Grid) -> LabelMap:
     return LabelMap(array, grid, labels.structures)
 
 
+def placed(inside: NDArray[np.bool_], held: Grid, grid: Grid) -> NDArray[np.bool_]:
+    """A mask on another grid; what lies outside is lost.
+
+    Args:
+        inside: bool [k, j, i] on the grid ``held``.
+    """
+    offset = grid.offset_of(held)
+    if offset is None:
+        # Structures that were drawn on other voxels are rare, and torch takes seconds to load.
+        from SegmentationAILib.preprocess import resample  # noqa: PLC0415
+
+        return resample(inside, held, grid, mode="nearest")
+    whole = np.zeros(grid.shape, dtype=bool)
+    start = [max(0, at) for at in offset]
+    stop = [min(n, at + m) for at, n, m in zip(offset, grid.shape, inside.shape, strict=True)]
+    if all(a < b for a, b in zip(start, stop, strict=True)):
+        there = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        here = tuple(slice(a - at, b - at) for a, b, at in zip(start, stop, offset, strict=True))
+        whole[there] = inside[here]
+    return whole
+
+
 def content_box(array: NDArray) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     """First and past-the-last (k, j, i) of what is not 0; of the first voxel where all is.
 

@@ -113,6 +113,8 @@ class Reader:
         return kind(**values, **made)
 
     def _parts(self, origin: Any, arguments: tuple[Any, ...], held: Any) -> Any:
+        if origin is typing.Literal:
+            return held
         if origin is tuple:
             kinds = [arguments[0]] * len(held) if arguments[-1] is Ellipsis else arguments
             return tuple(self.of(one, part) for one, part in zip(kinds, held, strict=True))

@@ -13,7 +13,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.labels import LabelMap, content_box, cropped
+from SegmentationAILib.labels import LabelMap, content_box, cropped, placed
 from SegmentationAILib.provenance import Provenance
 from SegmentationAILib.terminology import ANATOMIC_REGIONS, Code, Structure
 from SegmentationAILib.volume import DicomSource, Grid, Volume
@@ -147,17 +147,10 @@ def mask_from_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: 
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         raise InputError(f"The segmentation '{segmentation.GetName()}' has no segment '{segment_id}'; choose another.")
-    labels, held = _label_image(segmentation, segment)
+    labels, held = label_image(segmentation, segment)
     if held is None:
         return np.zeros(grid.shape, dtype=bool)
-    inside = labels == segment.GetLabelValue()
-    offset = grid.offset_of(held)
-    if offset is not None:
-        return _pasted(inside, offset, grid.shape)
-    # A segment that was drawn on other voxels is rare, and torch takes seconds to load.
-    from SegmentationAILib.preprocess import resample  # noqa: PLC0415
-
-    return resample(inside, held, grid, mode="nearest")
+    return placed(labels == segment.GetLabelValue(), held, grid)
 
 
 def shared_labels(
@@ -177,7 +170,7 @@ def shared_labels(
     there = {value: held.GetSegment(one.name) for value, one in structures.items() if held.GetSegment(one.name)}
     images = {segment.GetRepresentation(BINARY_LABELMAP) for segment in there.values()}
     if len(images) == 1 and None not in images:
-        labels, place = _label_image(segmentation, next(iter(there.values())))
+        labels, place = label_image(segmentation, next(iter(there.values())))
         inside = place is not None and grid.offset_of(place)
         if inside and all(0 <= at <= n - m for at, n, m in zip(inside, grid.shape, place.shape, strict=True)):
             values = np.zeros(int(labels.max(initial=0)) + 1, np.uint8)
@@ -191,10 +184,16 @@ def shared_labels(
     return cropped(LabelMap(array, grid, structures))
 
 
-def _label_image(
+def label_image(
     segmentation: slicer.vtkMRMLSegmentationNode, segment: slicer.vtkSegment
 ) -> tuple[NDArray, Grid | None]:
-    """The label map that a segment may share with others, [k, j, i], and its place in world RAS; None where empty."""
+    """The label map that a segment may share with others, [k, j, i], and its place in world RAS; None where empty.
+
+    The array is a view of the segment's voxels, not a copy.
+
+    Raises:
+        InputError: the segmentation lies under a transform that is not linear.
+    """
     image = segment.GetRepresentation(BINARY_LABELMAP)
     if image is None:
         segmentation.CreateBinaryLabelmapRepresentation()
@@ -210,25 +209,13 @@ def _label_image(
     return labels, whole.crop((extent[4], extent[2], extent[0]), shape)
 
 
-def _pasted(inside: NDArray[np.bool_], offset: tuple[int, int, int], shape: tuple[int, int, int]) -> NDArray[np.bool_]:
-    """A mask in a larger array from an offset on; what lies outside is lost."""
-    whole = np.zeros(shape, dtype=bool)
-    start = [max(0, at) for at in offset]
-    stop = [min(n, at + m) for at, n, m in zip(offset, shape, inside.shape, strict=True)]
-    if all(a < b for a, b in zip(start, stop, strict=True)):
-        there = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        here = tuple(slice(a - at, b - at) for a, b, at in zip(start, stop, offset, strict=True))
-        whole[there] = inside[here]
-    return whole
-
-
 def counting_volumes(segmentation: slicer.vtkMRMLSegmentationNode) -> Steps[dict[str, float]]:
     """Name of each segment and its volume in ml; an edit meanwhile asks for another count."""
     held = segmentation.GetSegmentation()
     volumes, counted = {}, {}
     for segment_id in held.GetSegmentIDs():
         segment = held.GetSegment(segment_id)
-        labels, grid = _label_image(segmentation, segment)
+        labels, grid = label_image(segmentation, segment)
         if grid is None:
             volumes[segment.GetName()] = 0.0
             continue

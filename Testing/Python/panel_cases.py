@@ -21,6 +21,8 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.panel_results import Segmented
 from SegmentationAILib.provenance import Provenance
+from SegmentationAILib.radiotherapy import panel_tasks
+from SegmentationAILib.radiotherapy.panel_results import Built, Edited
 from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Volume
 
@@ -39,6 +41,12 @@ def detect(case: Case, task: Task, progress: Progress) -> Detected:
     _follow(progress)
     findings = Findings(_halves(case.volume), (), task)
     return Detected(findings, (), to_text(reading_of(findings), case.volume.grid), (), _provenance(task))
+
+
+def rebuild(held: Edited, task: Task, progress: Progress) -> Built:
+    """What a worker makes, when it is told to."""
+    _follow(progress)
+    return panel_tasks.rebuild(held, task, progress)
 
 
 def _follow(progress: Progress) -> None:
@@ -66,6 +74,11 @@ def _provenance(task: Task) -> Provenance:
 
 
 TASKS = {
+    "rebuild structures": Entry(
+        f"{__name__}:rebuild",
+        "SegmentationAILib.radiotherapy.panel_results:Built",
+        "SegmentationAILib.radiotherapy.panel_results:Edited",
+    ),
     "segment": Entry(f"{__name__}:segment", "SegmentationAILib.panel_results:Segmented"),
     "detect": Entry(
         f"{__name__}:detect", "LungNoduleAILib.panel_results:Detected", "LungNoduleAILib.panel_results:Case"

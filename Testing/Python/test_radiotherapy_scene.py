@@ -14,14 +14,9 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiotherapy.dvh_report import DVHCurves
 from SegmentationAILib.radiotherapy.goal import Goal
 from SegmentationAILib.radiotherapy.goals import GoalResult, Verdict
-from SegmentationAILib.radiotherapy.scene import (
-    add_dvh,
-    add_goals,
-    add_structure_set,
-    structure_set_from_node,
-    update_structures,
-)
+from SegmentationAILib.radiotherapy.scene import add_structure_set, structure_set_from_node, update_structures
 from SegmentationAILib.radiotherapy.structure_set import Origin, Role, RTStructure, StructureSet, role_of_name
+from SegmentationAILib.radiotherapy.table_scene import add_dvh, add_goals
 from SegmentationAILib.scene import add_volume, volume_from_node
 from SegmentationAILib.terminology import Code
 from SegmentationAILib.volume import Volume
@@ -111,7 +106,7 @@ def test_no_selection_is_said(ct):
 def test_dvh_and_goals_lie_in_tables_and_a_plot_in_the_structures_colours(ct):
     held = plan(grid_of(ct))
     curves = DVHCurves(np.arange(5.0), {"GTVp": np.linspace(100, 0, 5), "Heart": np.linspace(80, 0, 5)})
-    chart = add_dvh(curves, held, ct)
+    chart = add_dvh(curves, {one.name: one.colour for one in held}, ct)
     series = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
     assert [one.GetName() for one in series] == ["GTVp", "Heart"]
     assert series[0].GetColor() == (1.0, 0.0, 0.0)

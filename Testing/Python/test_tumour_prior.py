@@ -37,9 +37,9 @@ def test_a_box_holds_a_large_tumour_that_its_surroundings_do_not_show():
 
 
 def test_nothing_is_offered_until_a_library_offers(no_offer):
-    assert tumour_prior.offered() is None
+    assert tumour_prior.made(tumour_prior.offered()) is None
     tumour_prior.offer("test_tumour_prior:made")
-    assert tumour_prior.offered() == "made on first use"
+    assert tumour_prior.made(tumour_prior.offered()) == "made on first use"
 
 
 def made() -> str:

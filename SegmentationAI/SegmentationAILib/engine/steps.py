@@ -69,6 +69,19 @@ def part(steps: Steps[T], start: float, end: float) -> Steps[T]:
         return done.value
 
 
+def finish_alone(steps: Steps[T]) -> T:
+    """Do work that computes nothing elsewhere to its end and return what it made.
+
+    Raises:
+        Exception: what the work raises.
+    """
+
+    def refuse(call: Call, _progress: Progress) -> None:
+        raise TypeError(f"nobody is there to compute '{call.name}'")
+
+    return finish(steps, refuse)
+
+
 def finish(steps: Steps[T], compute: Callable[[Call, Progress], Any], progress: Progress | None = None) -> T:
     """Do the work to its end and return what it made.
 

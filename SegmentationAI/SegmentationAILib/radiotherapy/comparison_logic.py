@@ -80,7 +80,7 @@ class ComparisonLogic:
             Comparison,
         )
         from SegmentationAILib.radiotherapy.pair_comparison import COMPARE, TOLERANCE, mask_pair
-        from SegmentationAILib.radiotherapy.scene import add_comparison
+        from SegmentationAILib.radiotherapy.table_scene import add_comparison
         from SegmentationAILib.scene import mask_from_segment, volume_from_node
 
         if reference is None or test is None:

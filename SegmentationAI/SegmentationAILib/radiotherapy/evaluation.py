@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.radiotherapy.dvh import DVH, dose_grid_dvh, structure_dvhs
@@ -17,8 +18,10 @@ from SegmentationAILib.radiotherapy.dvh_report import (
 )
 from SegmentationAILib.radiotherapy.goals import GoalResult, evaluate_goals
 from SegmentationAILib.radiotherapy.structure_set import StructureSet
-from SegmentationAILib.radiotherapy.template import Template
 from SegmentationAILib.volume import Volume
+
+if TYPE_CHECKING:
+    from SegmentationAILib.radiotherapy.template import Template
 
 
 @dataclass(frozen=True, eq=False)

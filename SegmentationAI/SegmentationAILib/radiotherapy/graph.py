@@ -8,7 +8,6 @@ from graphlib import CycleError, TopologicalSorter
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.radiotherapy.rule_building import build
 from SegmentationAILib.radiotherapy.rule_parser import parse_rule
 from SegmentationAILib.radiotherapy.rules import Rule, renamed, sources
 from SegmentationAILib.radiotherapy.structure_set import RTStructure, StructureSet
@@ -57,6 +56,9 @@ def rebuild(
         InputError: a rule cannot be read, a structure depends on itself, or a source or a changed
             structure is not in the set. The set given is as it was.
     """
+    # Names and descriptions wait neither for torch nor for SciPy.
+    from SegmentationAILib.radiotherapy.rule_building import build  # noqa: PLC0415
+
     progress = progress or Progress()
     rules = {name.lower(): rule for name, rule in _rules(structure_set).items()}
     order = _order(structure_set)

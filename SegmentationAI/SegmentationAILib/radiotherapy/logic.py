@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import slicer
 
+from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Steps, importing
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.slicer_application import dicom_folder
+
+T = TypeVar("T")
+# What the steps need of packages that Slicer may lack, in pieces that do not hold up a window.
+_SLOW_IMPORTS = (
+    "multiprocessing.shared_memory",
+    "psutil",
+    "SegmentationAILib.engine.worker.client",
+    "SegmentationAILib.scene",
+    "SegmentationAILib.radiotherapy.scene",
+    "SegmentationAILib.radiotherapy.workflow",
+)
 
 
 class RadiotherapyLogic:
@@ -27,22 +40,42 @@ class RadiotherapyLogic:
         print(logic.describeRules(structures, ct))
 
     Each method raises InputError, one sentence on what is wrong and what to do, and then leaves the scene as it was.
+    Those that take long do their work in this process and wait for it.
     """
 
     def requireDependencies(self) -> None:
         """Refuse to work where a package is missing."""
         raise NotImplementedError
 
-    def segmentVolumes(self, segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, float]:
+    def countingVolumes(self, segmentation: slicer.vtkMRMLSegmentationNode) -> Steps[dict[str, float]]:
         """The module's logic measures."""
         raise NotImplementedError
 
+    def steps(self, work: Callable[[Any], Steps[T]]) -> Steps[T]:
+        """Work for a window that must not wait, such as ``lambda workflow: workflow.rebuilding(structures, ct)``.
+
+        :param work: given the module ``workflow``, which needs packages that may be missing.
+        :raises InputError: a package is missing, or as the work raises.
+        :raises Cancelled: the user cancelled.
+        """
+        self.requireDependencies()
+        yield from importing(_SLOW_IMPORTS)
+        from SegmentationAILib.radiotherapy import workflow
+
+        return (yield from work(workflow))
+
     def protocols(self, folders: Sequence[str] = ()) -> dict[str, str]:
         """Path of each protocol that can be used, by its name: the built-in ones and those in the folders."""
-        self.requireDependencies()
-        from SegmentationAILib.radiotherapy.template import list_templates
+        return background.finish_here(self.listingProtocols(folders))
 
-        return {one.name: str(one.path) for one in list_templates(map(Path, folders)).templates}
+    def listingProtocols(self, folders: Sequence[str] = ()) -> Steps[dict[str, str]]:
+        """The steps of ``protocols``."""
+        self.requireDependencies()
+        yield from importing(("yaml", "jsonschema", "SegmentationAILib.radiotherapy.template"))
+        from SegmentationAILib.radiotherapy.template import listing_templates
+
+        found = yield from listing_templates(map(Path, folders))
+        return {one.name: str(one.path) for one in found.templates}
 
     def newStructures(self, volumeNode: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLSegmentationNode:
         """An empty structure set on a CT."""
@@ -53,9 +86,13 @@ class RadiotherapyLogic:
 
     def structureRows(self, segmentation: slicer.vtkMRMLSegmentationNode) -> list[tuple]:
         """Name, role, volume in ml, rule and colour of each structure."""
+        return background.finish_here(self.listingStructures(segmentation))
+
+    def listingStructures(self, segmentation: slicer.vtkMRMLSegmentationNode) -> Steps[list[tuple]]:
+        """The steps of ``structureRows``; an edit meanwhile asks for another list."""
         from SegmentationAILib.radiotherapy.scene import describe_segments
 
-        volumes = self.segmentVolumes(segmentation)
+        volumes = yield from self.countingVolumes(segmentation)
         return [
             (name, role, volumes[name], rule, colour) for name, role, rule, colour in describe_segments(segmentation)
         ]
@@ -87,12 +124,13 @@ class RadiotherapyLogic:
         :param name: of the structure; one that is there is replaced.
         :raises Cancelled: the user cancelled.
         """
-        workflow = self._workflow
-        from SegmentationAILib.radiotherapy.scene import points_of
+        self._workflow.scene.require_structures(segmentation)
+        points = self.pointsOf(tumourPoints), self.pointsOf(otherPoints)
+        self._finish(lambda workflow: workflow.contouring_tumour(segmentation, volumeNode, *points, name), progress)
 
-        slicer.mrmlScene.SaveStateForUndo()
-        points = points_of(tumourPoints), points_of(otherPoints)
-        workflow.contour_tumour(segmentation, volumeNode, *points, name, progress)
+    def pointsOf(self, markups: slicer.vtkMRMLMarkupsFiducialNode | None) -> tuple[tuple[float, float, float], ...]:
+        """World RAS of a list's points that were placed, mm."""
+        return tuple(self._workflow.scene.points_of(markups))
 
     def nameProposals(self, segmentation: slicer.vtkMRMLSegmentationNode) -> dict[str, str]:
         """AAPM TG-263 name of each structure that has another and of which it is clear what it is."""
@@ -101,14 +139,11 @@ class RadiotherapyLogic:
     def applyNames(
         self,
         segmentation: slicer.vtkMRMLSegmentationNode,
-        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,  # noqa: ARG002 - as all that change structures
         names: dict[str, str],
     ) -> None:
         """Rename structures, in every rule too."""
-        workflow = self._workflow
-
-        slicer.mrmlScene.SaveStateForUndo()
-        workflow.apply_names(segmentation, volumeNode, names)
+        self._workflow.scene.rename_segments(segmentation, names)
 
     def internalTarget(
         self,
@@ -126,10 +161,10 @@ class RadiotherapyLogic:
         :param align: lay each phase on the CT first by a turn and a shift.
         :return: how far the target's centre travels along R, A and S, mm.
         """
-        workflow = self._workflow
+        self.requireDependencies()
+        from SegmentationAILib.radiotherapy.phase_workflow import unite_phases
 
-        slicer.mrmlScene.SaveStateForUndo()
-        return workflow.unite_phases(segmentation, volumeNode, phases, name, align, progress).excursion_mm
+        return unite_phases(segmentation, volumeNode, phases, name, align, progress).excursion_mm
 
     def phaseVolumes(self, sequenceNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
         """The volumes of a sequence node, such as the phases of a 4-D CT."""
@@ -161,12 +196,10 @@ class RadiotherapyLogic:
         :return: a sentence for each structure that could not be made, with what it needs.
         :raises Cancelled: the user cancelled.
         """
-        workflow = self._workflow
-        from SegmentationAILib.radiotherapy.template import read_template
-
-        template = read_template(Path(protocol))
-        slicer.mrmlScene.SaveStateForUndo()
-        return workflow.apply_protocol(segmentation, volumeNode, template, device, progress)
+        self._workflow.scene.require_structures(segmentation)
+        return self._finish(
+            lambda workflow: workflow.applying_protocol(segmentation, volumeNode, protocol, device), progress
+        )[1]
 
     def setRule(
         self,
@@ -180,10 +213,7 @@ class RadiotherapyLogic:
 
         What depends on it is made again. An empty rule keeps the structure as it is, as if it had been drawn.
         """
-        workflow = self._workflow
-
-        slicer.mrmlScene.SaveStateForUndo()
-        workflow.set_rule(segmentation, volumeNode, name, rule, progress=progress)
+        self._finish(lambda workflow: workflow.setting_rule(segmentation, volumeNode, name, rule), progress)
 
     def rebuild(
         self,
@@ -193,10 +223,7 @@ class RadiotherapyLogic:
         progress: Progress | None = None,
     ) -> list[str]:
         """Make derived structures again after those in ``changed`` (all, if not given) were edited; their names."""
-        workflow = self._workflow
-
-        slicer.mrmlScene.SaveStateForUndo()
-        return workflow.rebuild(segmentation, volumeNode, None if changed is None else list(changed), progress)
+        return self._finish(lambda workflow: workflow.rebuilding(segmentation, volumeNode, changed), progress)
 
     def renameStructure(
         self,
@@ -206,10 +233,7 @@ class RadiotherapyLogic:
         new: str,
     ) -> None:
         """Give a structure another name, in every rule too."""
-        workflow = self._workflow
-
-        slicer.mrmlScene.SaveStateForUndo()
-        workflow.apply_names(segmentation, volumeNode, {old: new})
+        self.applyNames(segmentation, volumeNode, {old: new})
 
     def describeRules(
         self, segmentation: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLScalarVolumeNode
@@ -221,10 +245,7 @@ class RadiotherapyLogic:
         self, path: str, volumeNode: slicer.vtkMRMLScalarVolumeNode, progress: Progress | None = None
     ) -> tuple[slicer.vtkMRMLSegmentationNode, list[str]]:
         """A DICOM RTSTRUCT file as a segmentation on its CT, and sentences on what does not fit."""
-        workflow = self._workflow
-
-        slicer.mrmlScene.SaveStateForUndo()
-        return workflow.import_structures(path, volumeNode, progress)
+        return self._finish(lambda workflow: workflow.importing_structures(path, volumeNode), progress)
 
     def exportStructures(
         self,
@@ -238,15 +259,13 @@ class RadiotherapyLogic:
 
         :param ctFolder: of the CT's DICOM series; ``exportCT`` makes one for a CT that does not come from DICOM.
         """
-        workflow = self._workflow
-
-        return str(workflow.export_structures(segmentation, volumeNode, path, ctFolder, progress))
+        return self._finish(
+            lambda workflow: workflow.exporting_structures(segmentation, volumeNode, path, ctFolder), progress
+        )
 
     def exportCT(self, volumeNode: slicer.vtkMRMLScalarVolumeNode, folder: str) -> None:
         """Write a CT that does not come from DICOM as a DICOM series, which structures can then refer to."""
-        workflow = self._workflow
-
-        workflow.export_ct(volumeNode, folder)
+        self._finish(lambda workflow: workflow.exporting_ct(volumeNode, folder))
 
     def loadDose(
         self, path: str, prescriptionGy: float | None = None
@@ -255,10 +274,7 @@ class RadiotherapyLogic:
 
         :param prescriptionGy: what 100 % means where the file's doses are relative.
         """
-        workflow = self._workflow
-
-        slicer.mrmlScene.SaveStateForUndo()
-        return workflow.load_dose(path, prescriptionGy)
+        return self._finish(lambda workflow: workflow.loading_dose(path, prescriptionGy))
 
     def evaluateDose(
         self,
@@ -273,12 +289,12 @@ class RadiotherapyLogic:
 
         :return: the figures (``evaluation.DoseEvaluation``), the plot chart node, and the goals' table node or None.
         """
-        workflow = self._workflow
-        from SegmentationAILib.radiotherapy.template import read_template
+        return self._finish(
+            lambda workflow: workflow.evaluating(segmentation, volumeNode, doseNode, protocol, prescriptionGy), progress
+        )
 
-        template = read_template(Path(protocol)) if protocol else None
-        slicer.mrmlScene.SaveStateForUndo()
-        return workflow.evaluate(segmentation, volumeNode, doseNode, template, prescriptionGy, progress)
+    def _finish(self, work: Callable[[Any], Steps[T]], progress: Progress | None = None) -> T:
+        return background.finish_here(self.steps(work), progress)
 
     @cached_property
     def _workflow(self) -> Any:

@@ -1,24 +1,23 @@
-"""Structure sets, doses and DVHs <-> MRML nodes: the only radiotherapy file that knows the scene."""
+"""Structure sets <-> segmentation nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import slicer
 import vtk
 
-from SegmentationAILib.errors import InputError
+from SegmentationAILib.engine.steps import Steps, finish_alone
+from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.labels import LabelMap
-from SegmentationAILib.radiotherapy.dvh_report import DVHCurves
-from SegmentationAILib.radiotherapy.goals import GoalResult
+from SegmentationAILib.radiotherapy.graph import rename
+from SegmentationAILib.radiotherapy.layered_set import Layer, LayeredSet, LayeredStructure, changes
 from SegmentationAILib.radiotherapy.structure_set import Origin, Role, RTStructure, StructureSet, role_of_name
 from SegmentationAILib.scene import (
     BINARY_LABELMAP,
     add_segmentation,
-    add_table,
-    mask_from_segment,
-    place_beside,
+    label_image,
     scene_batch,
     segment_from_labels,
     volume_from_node,
@@ -30,10 +29,23 @@ from SegmentationAILib.terminology import (
     Code,
     Structure,
 )
+from SegmentationAILib.volume import Grid
 
-ROLE_TAG, RULE_TAG, ORIGIN_TAG, MODEL_TAG = (f"ThoraxAI.{name}" for name in ("Role", "Rule", "Origin", "Model"))
+TAGS = ROLE_TAG, RULE_TAG, ORIGIN_TAG, MODEL_TAG = tuple(
+    f"ThoraxAI.{name}" for name in ("Role", "Rule", "Origin", "Model")
+)
 _TISSUE = Code("85756007", "SCT", "Tissue")
 _MASS = Code("4147007", "SCT", "Mass")
+
+
+def require_structures(segmentation: slicer.vtkMRMLSegmentationNode | None) -> None:
+    """Refuse to work without a structure set.
+
+    Raises:
+        InputError: there is none.
+    """
+    if segmentation is None:
+        raise InputError("No structure set is selected; choose a segmentation, or segment the CT first.")
 
 
 def structure_set_from_node(
@@ -46,20 +58,40 @@ def structure_set_from_node(
     Raises:
         InputError: no segmentation or CT, two segments of one name, or a transform that is not linear.
     """
-    if segmentation is None:
-        raise InputError("No structure set is selected; choose a segmentation, or segment the CT first.")
+    return layered_set_from_node(segmentation, volume_node).unlayered()
+
+
+def layered_set_from_node(
+    segmentation: slicer.vtkMRMLSegmentationNode | None, volume_node: slicer.vtkMRMLScalarVolumeNode | None
+) -> LayeredSet:
+    """The segments as ``structure_set_from_node`` has them, in the label maps that the scene holds, which are views.
+
+    Raises:
+        InputError: no segmentation or CT, or a transform that is not linear.
+    """
+    require_structures(segmentation)
     volume = volume_from_node(volume_node)
     held = segmentation.GetSegmentation()
+    layers: list[Layer] = []
+    # Segments share label maps.
+    numbers: dict[int, int] = {}
     structures = []
-    for index in range(held.GetNumberOfSegments()):
-        segment_id = held.GetNthSegmentID(index)
+    for segment_id in held.GetSegmentIDs():
         segment = held.GetSegment(segment_id)
+        array, grid = label_image(segmentation, segment)
+        number = None
+        if grid is not None:
+            place = array.__array_interface__["data"][0]
+            number = numbers.setdefault(place, len(layers))
+            if number == len(layers):
+                layers.append(Layer(array, grid))
         name = segment.GetName()
         structures.append(
-            RTStructure(
+            LayeredStructure(
                 name,
                 Role(_tag(segment, ROLE_TAG) or role_of_name(name)),
-                mask_from_segment(segmentation, segment_id, volume.grid),
+                number,
+                segment.GetLabelValue(),
                 tuple(segment.GetColor()),
                 Origin(_tag(segment, ORIGIN_TAG) or Origin.MANUAL),
                 _tag(segment, RULE_TAG),
@@ -67,7 +99,17 @@ def structure_set_from_node(
                 _tag(segment, MODEL_TAG),
             )
         )
-    return StructureSet(volume.grid, tuple(structures), segmentation.GetName(), volume.source)
+    return LayeredSet(volume.grid, tuple(layers), tuple(structures), segmentation.GetName(), volume.source)
+
+
+def no_structures(volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> LayeredSet:
+    """An empty set on a CT, of its name.
+
+    Raises:
+        InputError: no CT, or a transform that is not linear.
+    """
+    volume = volume_from_node(volume_node)
+    return LayeredSet(volume.grid, name=volume.name, source=volume.source)
 
 
 def describe_segments(
@@ -124,106 +166,113 @@ def update_structures(
             in both is left alone, and one that is no more in ``after`` is taken out.
     """
     segments = segmentation.GetSegmentation()
+    made = finish_alone(_segments_of(changes(before or StructureSet(after.grid), after), volume_node))
     with scene_batch():
         for one in before or ():
             if one.name not in after:
                 segments.RemoveSegment(segments.GetSegmentIdBySegmentName(one.name))
-        for one in after:
-            if before is not None and one.name in before and before[one.name] is one:
-                continue
-            _write(segmentation, volume_node, one, after)
+        _put(segmentation, made)
 
 
-def rename_segment(segmentation: slicer.vtkMRMLSegmentationNode, old: str, new: str) -> None:
-    """Give the segment of a name, case aside, another one."""
-    segments = segmentation.GetSegmentation()
-    segments.GetSegment(_id_of(segments, old)).SetName(new)
-
-
-def add_dvh(
-    curves: DVHCurves, structure_set: StructureSet, dose_node: slicer.vtkMRMLScalarVolumeNode
-) -> slicer.vtkMRMLPlotChartNode:
-    """A table of the curves and a plot of them, in the structures' colours, beside the dose."""
-    name = f"{dose_node.GetName()} DVH"
-    with scene_batch():
-        table = add_table(
-            name, [("Dose (Gy)", curves.dose_gy), *((key, values) for key, values in curves.percent.items())]
-        )
-        chart = slicer.vtkMRMLPlotChartNode()
-        chart.SetName(f"{name} plot")
-        chart.SetTitle(name)
-        chart.SetXAxisTitle("Dose (Gy)")
-        chart.SetYAxisTitle("Volume (%)")
-        slicer.mrmlScene.AddNode(chart)
-        for key in curves.percent:
-            series = slicer.vtkMRMLPlotSeriesNode()
-            series.SetName(key)
-            series.SetAndObserveTableNodeID(table.GetID())
-            series.SetXColumnName("Dose (Gy)")
-            series.SetYColumnName(key)
-            series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
-            series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
-            series.SetColor(*structure_set[key].colour)
-            slicer.mrmlScene.AddNode(series)
-            chart.AddAndObservePlotSeriesNodeID(series.GetID())
-        for node in (table, chart):
-            place_beside(node, dose_node)
-    return chart
-
-
-def add_goals(results: Sequence[GoalResult], dose_node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLTableNode:
-    """A table with a row for each goal, beside the dose."""
-    columns = (
-        ("Goal", [str(one.goal) for one in results]),
-        ("Value", ["" if np.isnan(one.value) else f"{one.value:.4g}" for one in results]),
-        ("Verdict", [one.verdict.value for one in results]),
-        ("Remark", [one.reason for one in results]),
-        ("Source", [one.goal.source for one in results]),
-    )
-    with scene_batch():
-        table = add_table(f"{dose_node.GetName()} goals", columns)
-        place_beside(table, dose_node)
-    return table
-
-
-def add_comparison(
-    name: str, columns: Sequence[tuple[str, Sequence]], beside: slicer.vtkMRMLNode
-) -> slicer.vtkMRMLTableNode:
-    """A table of how two structure sets agree, beside one of them in the subject hierarchy."""
-    with scene_batch():
-        table = add_table(name, columns)
-        place_beside(table, beside)
-    return table
-
-
-def _write(
-    segmentation: slicer.vtkMRMLSegmentationNode,
+def writing(
+    structures: LayeredSet,
+    segmentation: slicer.vtkMRMLSegmentationNode | None,
     volume_node: slicer.vtkMRMLScalarVolumeNode,
-    one: RTStructure,
-    held_by: StructureSet,
-) -> None:
-    labels = LabelMap(one.mask.astype(np.uint8), held_by.grid, {1: _terminology(one)})
-    new = segment_from_labels(labels, 1, volume_node)
+    name: str = "",
+) -> Steps[slicer.vtkMRMLSegmentationNode]:
+    """Add structures to a segmentation, or put them in the place of its segments of their names; one step to undo.
+
+    Args:
+        segmentation: None for a new one of the given name.
+
+    Returns:
+        the segmentation.
+
+    Raises:
+        Cancelled: the segmentation or the CT has left the scene.
+    """
+    made = yield from _segments_of(structures, volume_node)
+    begin_change(volume_node, *([segmentation] if segmentation is not None else []))
+    with scene_batch():
+        if segmentation is None:
+            segmentation = add_segmentation((), volume_node, name)
+        _put(segmentation, made)
+    return segmentation
+
+
+def begin_change(*nodes: slicer.vtkMRMLNode) -> None:
+    """What follows is one step to undo.
+
+    Raises:
+        Cancelled: one of the nodes has left the scene.
+    """
+    if not all(slicer.mrmlScene.IsNodePresent(node) for node in nodes):
+        raise Cancelled
+    slicer.mrmlScene.SaveStateForUndo()
+
+
+def rename_segments(segmentation: slicer.vtkMRMLSegmentationNode, names: Mapping[str, str]) -> None:
+    """Rename structures, in every rule too; one step to undo.
+
+    Args:
+        names: old name, case aside, -> new name.
+
+    Raises:
+        InputError: no segmentation, there is no such structure, or a name is empty or taken; the scene is as it was.
+    """
+    require_structures(segmentation)
+    held = segmentation.GetSegmentation()
+    segments = [held.GetSegment(segment_id) for segment_id in held.GetSegmentIDs()]
+    # Names and rules alone, which takes no time.
+    grid, nothing = Grid((1, 1, 1), np.eye(4)), np.zeros((1, 1, 1), dtype=bool)
+    named = StructureSet(
+        grid, tuple(RTStructure(one.GetName(), Role.ORGAN, nothing, rule=_tag(one, RULE_TAG)) for one in segments)
+    )
+    for old, new in names.items():
+        named = rename(named, old, new)
+    begin_change(segmentation)
+    with scene_batch():
+        for segment, one in zip(segments, named, strict=True):
+            if (segment.GetName(), _tag(segment, RULE_TAG)) != (one.name, one.rule):
+                segment.SetName(one.name)
+                segment.SetTag(RULE_TAG, one.rule)
+
+
+def _segments_of(structures: LayeredSet, volume_node: slicer.vtkMRMLScalarVolumeNode) -> Steps[list[slicer.vtkSegment]]:
+    """A segment for each structure, for a segmentation under the volume's parent transform."""
+    made = []
+    for one in structures.structures:
+        array, grid = np.zeros((1, 1, 1), np.uint8), structures.grid.crop((0, 0, 0), (1, 1, 1))
+        if one.layer is not None:
+            layer = structures.layers[one.layer]
+            array, grid = layer.array, layer.grid
+        segment = segment_from_labels(LabelMap(array, grid, {one.value: _terminology(one)}), one.value, volume_node)
+        for tag, value in zip(TAGS, (one.role.value, one.rule, one.origin.value, one.model), strict=True):
+            segment.SetTag(tag, value)
+        made.append(segment)
+        yield
+    return made
+
+
+def _put(segmentation: slicer.vtkMRMLSegmentationNode, made: Sequence[slicer.vtkSegment]) -> None:
+    """Add segments, or put what they hold into those of their names."""
     segments = segmentation.GetSegmentation()
-    segment_id = _id_of(segments, one.name)
-    if segment_id:
+    for new in made:
+        segment_id = _id_of(segments, new.GetName())
+        if not segment_id:
+            segments.AddSegment(new, new.GetName())
+            continue
         segment = segments.GetSegment(segment_id)
-        segment.SetName(one.name)
-        segment.SetColor(*one.colour)
+        segment.SetName(new.GetName())
+        segment.SetColor(*new.GetColor())
+        segment.SetLabelValue(new.GetLabelValue())
         # Made from the voxels that are replaced; Slicer makes them again when they are to be shown.
         segment.RemoveAllRepresentations(BINARY_LABELMAP)
         segment.AddRepresentation(BINARY_LABELMAP, new.GetRepresentation(BINARY_LABELMAP))
-    else:
-        segment = new
-        segments.AddSegment(segment, one.name)
-    for tag, value in (
-        (ROLE_TAG, one.role.value),
-        (RULE_TAG, one.rule),
-        (ORIGIN_TAG, one.origin.value),
-        (MODEL_TAG, one.model),
-    ):
-        segment.SetTag(tag, value)
-    segments.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+        for tag in TAGS:
+            segment.SetTag(tag, _tag(new, tag))
+    if made:
+        segments.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
 
 
 def _id_of(segments: slicer.vtkSegmentation, name: str) -> str:
@@ -248,7 +297,7 @@ def _code_of(segment: slicer.vtkSegment) -> Code | None:
     return Code(*named)
 
 
-def _terminology(one: RTStructure) -> Structure:
+def _terminology(one: LayeredStructure) -> Structure:
     is_target = one.role in (Role.GTV, Role.CTV, Role.ITV, Role.PTV)
     category = ALTERED_STRUCTURE if is_target else ANATOMICAL_STRUCTURE
     return Structure(one.name, category, one.code or (_MASS if is_target else _TISSUE), one.colour, DICOM_MASTER)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from SegmentationAILib.engine.progress import Progress
+from SegmentationAILib.engine.steps import Steps, finish_alone
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiotherapy.goal import Goal
 from SegmentationAILib.radiotherapy.graph import rebuild
@@ -141,6 +143,11 @@ def read_template(path: Path) -> Template:
 
 def list_templates(folders: Iterable[Path] = ()) -> TemplateList:
     """The built-in templates and those in the user's folders; one broken file does not hide the others."""
+    return finish_alone(listing_templates(folders))
+
+
+def listing_templates(folders: Iterable[Path] = ()) -> Steps[TemplateList]:
+    """The steps of ``list_templates``, which computes nothing elsewhere."""
     templates, problems = [], []
     built_in = resource(FOLDER)
     for folder in [*([built_in] if built_in else []), *folders]:
@@ -149,10 +156,11 @@ def list_templates(folders: Iterable[Path] = ()) -> TemplateList:
                 templates.append(read_template(path))
             except InputError as error:
                 problems.append(str(error))
+            yield
     return TemplateList(tuple(templates), tuple(problems))
 
 
-def apply(template: Template, structure_set: StructureSet) -> Applied:
+def apply(template: Template, structure_set: StructureSet, progress: Progress | None = None) -> Applied:
     """Add a template's derived structures whose sources there are, and build them.
 
     Structures that the set already holds stay as they are, also where the template has a rule for
@@ -160,6 +168,7 @@ def apply(template: Template, structure_set: StructureSet) -> Applied:
 
     Raises:
         InputError: a rule of the set cannot be read, or cannot be built.
+        Cancelled: the user cancelled.
     """
     held = {one.name.lower() for one in structure_set}
     rules = {one.name.lower(): parse_rule(one.rule) for one in template.structures if one.rule}
@@ -189,7 +198,7 @@ def apply(template: Template, structure_set: StructureSet) -> Applied:
         without = [one for one in sources(rules[name.lower()]) if one not in structure_set]
         if without:
             incomplete.append(Incomplete(name, tuple(without)))
-    return Applied(rebuild(structure_set, added), tuple(unbuilt), tuple(incomplete))
+    return Applied(rebuild(structure_set, added, progress=progress), tuple(unbuilt), tuple(incomplete))
 
 
 @cache

@@ -25,13 +25,18 @@ def offer(maker: str) -> None:
     _offers[:] = [maker]
 
 
-def offered() -> Prior | None:
-    """The prior that was offered last; None where none was.
+def offered() -> str:
+    """What was offered last; "" where nothing was."""
+    return _offers[0] if _offers else ""
+
+
+def made(maker: str) -> Prior | None:
+    """The prior of what was offered; None of "".
 
     Raises:
         InputError: its weights are missing or damaged.
     """
-    if not _offers:
+    if not maker:
         return None
-    module, _, function = _offers[0].partition(":")
+    module, _, function = maker.partition(":")
     return getattr(import_module(module), function)()

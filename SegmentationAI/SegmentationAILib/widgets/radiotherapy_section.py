@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import qt
 
-from SegmentationAILib.engine.progress import Progress
-from SegmentationAILib.errors import InputError
+from SegmentationAILib.engine.background import background
+from SegmentationAILib.engine.steps import Steps, part
 from SegmentationAILib.widgets.margin_fields import MarginFields
 from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
+from SegmentationAILib.widgets.stepped_run import SteppedRun
 from SegmentationAILib.widgets.structure_table import StructureRow, StructureTable
 from SegmentationAILib.widgets.text_dialog import TextDialog
 from SegmentationAILib.widgets.translation import tr
@@ -45,6 +46,8 @@ class RadiotherapySection:
         self._parameters, self._show_chart = parameters, show_chart
         self._dialog: TextDialog | None = None
         self._shown = None
+        self._listing: SteppedRun | None = None
+        self._reading: SteppedRun | None = None
         self._tags: list[tuple[Any, int]] = []
         self._table = StructureTable(ui.structuresTable, self._on_row)
         self._margins = MarginFields(ui, self._on_margins)
@@ -76,6 +79,9 @@ class RadiotherapySection:
     def close(self) -> None:
         """The panel goes away."""
         self._timer.stop()
+        for run in (self._listing, self._reading):
+            if run is not None:
+                run.abandon()
         self._observe(None)
 
     def show(self) -> None:
@@ -89,14 +95,17 @@ class RadiotherapySection:
 
     def _on_collapsed(self, collapsed: bool) -> None:
         # Reading the protocols takes a moment, which opening the panel should not.
-        if not collapsed and self._ui.protocolComboBox.count == 0:
-            try:
-                protocols = self._logic.protocols()
-            except InputError as problem:
-                self._controls.say(str(problem), is_problem=True)
-                return
-            for name, path in protocols.items():
-                self._ui.protocolComboBox.addItem(name, path)
+        if not collapsed and self._ui.protocolComboBox.count == 0 and self._reading is None:
+            self._reading = SteppedRun(self._logic.listingProtocols(), background, self._on_protocols)
+            self._reading.start()
+
+    def _on_protocols(self, protocols: Mapping[str, str] | None, error: BaseException | None) -> None:
+        self._reading = None
+        if error is not None:
+            self._controls.say(str(error), is_problem=True)
+            return
+        for name, path in protocols.items():
+            self._ui.protocolComboBox.addItem(name, path)
 
     def _enable(self) -> None:
         parameters = self._parameters()
@@ -128,7 +137,18 @@ class RadiotherapySection:
             self._tags = [(segments, segments.AddObserver("AnyEvent", lambda *_: self._timer.start()))]
 
     def _show_rows(self) -> None:
-        rows = self._logic.structureRows(self._shown) if self._shown else []
+        if self._listing is not None:
+            self._listing.abandon()
+            self._listing = None
+        if self._shown is None:
+            self._on_rows([], None)
+            return
+        self._listing = SteppedRun(self._logic.listingStructures(self._shown), background, self._on_rows)
+        self._listing.start()
+
+    def _on_rows(self, rows: Sequence[tuple] | None, error: BaseException | None) -> None:
+        if error is not None:
+            raise error
         self._table.show([StructureRow(*row) for row in rows])
         chosen = self._ui.marginSourceComboBox.currentText
         self._ui.marginSourceComboBox.clear()
@@ -145,56 +165,61 @@ class RadiotherapySection:
         if source:
             self._ui.ruleEdit.setText(self._logic.marginRule(source, self._margins.margins_mm))
 
-    def _run(self, work: Callable[[Any, Progress], str | None]) -> None:
-        """Do it with the parameters; what it returns is said below the button."""
-        parameters = self._parameters()
-        said = self._controls.run(lambda progress: work(parameters, progress) or tr("Done."))
-        if said:
-            self._controls.say(said)
-        self._timer.start()
-        self._enable()
+    def _start(self, work: Callable[[Any], Steps[Any]], shown: Callable[[Any], str | None]) -> None:
+        """Start a run.
+
+        Args:
+            work: given the module ``radiotherapy.workflow``.
+            shown: shows what came of it and tells it in a sentence.
+        """
+
+        def steps() -> Steps[None]:
+            made = yield from self._logic.steps(work)
+            self._controls.say(shown(made) or tr("Done."))
+            self._timer.start()
+            self._enable()
+
+        self._controls.start(steps())
 
     def _apply_protocol(self) -> None:
+        held = self._parameters()
+        structures, volume, device = held.structures, held.inputVolume, held.device
         protocol = self._ui.protocolComboBox.itemData(self._ui.protocolComboBox.currentIndex)
 
-        def work(parameters: Any, progress: Progress) -> str:
-            if not parameters.structures:
-                parameters.structures = self._logic.newStructures(parameters.inputVolume)
-            unbuilt = self._logic.applyProtocol(
-                parameters.structures, parameters.inputVolume, protocol, parameters.device, progress
-            )
+        def shown(made: tuple[Any, Sequence[str]]) -> str:
+            held.structures, unbuilt = made
             return tr("Done; to complete: {list}").format(list=" ".join(unbuilt)) if unbuilt else ""
 
-        self._run(work)
+        self._start(lambda workflow: workflow.applying_protocol(structures, volume, protocol, device), shown)
 
     def _rebuild(self) -> None:
-        def work(parameters: Any, progress: Progress) -> str:
-            made = self._logic.rebuild(parameters.structures, parameters.inputVolume, None, progress)
+        held = self._parameters()
+        structures, volume = held.structures, held.inputVolume
+
+        def shown(made: Sequence[str]) -> str:
             return tr("Made again: {list}").format(list=", ".join(made)) if made else tr("Nothing is derived.")
 
-        self._run(work)
+        self._start(lambda workflow: workflow.rebuilding(structures, volume), shown)
 
     def _set_rule(self) -> None:
+        held = self._parameters()
+        structures, volume = held.structures, held.inputVolume
         name, rule = self._ui.structureNameEdit.text.strip(), self._ui.ruleEdit.text.strip()
-        self._run(
-            lambda parameters, progress: self._logic.setRule(
-                parameters.structures, parameters.inputVolume, name, rule, progress
-            )
-        )
+        self._start(lambda workflow: workflow.setting_rule(structures, volume, name, rule), lambda _made: "")
 
     def _contour_tumour(self) -> None:
-        def work(parameters: Any, progress: Progress) -> None:
-            if not parameters.structures:
-                parameters.structures = self._logic.newStructures(parameters.inputVolume)
-            self._logic.contourTumour(
-                parameters.structures,
-                parameters.inputVolume,
-                parameters.tumourPoints,
-                parameters.otherPoints,
-                progress=progress,
-            )
+        held = self._parameters()
+        structures, volume = held.structures, held.inputVolume
+        markups = held.tumourPoints, held.otherPoints
 
-        self._run(work)
+        def steps(workflow: Any) -> Steps[Any]:
+            points = [self._logic.pointsOf(one) for one in markups]
+            return workflow.contouring_tumour(structures, volume, *points)
+
+        def shown(made: Any) -> None:
+            held.structures = made
+
+        self._start(steps, shown)
 
     def _check_names(self) -> None:
         parameters = self._parameters()
@@ -209,76 +234,80 @@ class RadiotherapySection:
         listed = "\n".join(f"{old} \N{RIGHTWARDS ARROW} {new}" for old, new in names.items())
         question = "\n".join([*findings, "", tr("Rename these?"), listed])
         if qt.QMessageBox.question(parent, tr("Names by AAPM TG-263"), question) == qt.QMessageBox.Yes:
-            self._run(
-                lambda parameters, _progress: self._logic.applyNames(
-                    parameters.structures, parameters.inputVolume, names
-                )
+            renamed = self._controls.run(
+                lambda _progress: self._logic.applyNames(parameters.structures, parameters.inputVolume, names) or True
             )
+            if renamed:
+                self._controls.say(tr("Done."))
+                self._timer.start()
 
     def _import(self) -> None:
         path = qt.QFileDialog.getOpenFileName(None, tr("Import RTSTRUCT"), "", _DICOM_FILTER)
         if not path:
             return
 
-        def work(parameters: Any, progress: Progress) -> str:
-            node, notes = self._logic.importStructures(path, parameters.inputVolume, progress)
-            parameters.structures = node
+        held = self._parameters()
+        volume = held.inputVolume
+
+        def shown(made: tuple[Any, Sequence[str]]) -> str:
+            held.structures, notes = made
             return " ".join(notes)
 
-        self._run(work)
+        self._start(lambda workflow: workflow.importing_structures(path, volume), shown)
 
     def _export(self) -> None:
         parent = self._ui.exportStructuresButton.window()
-        parameters = self._parameters()
-        if not self._logic.isFromDicom(parameters.inputVolume):
+        held = self._parameters()
+        structures, volume = held.structures, held.inputVolume
+        write_ct = not self._logic.isFromDicom(volume)
+        if write_ct:
             question = tr("This CT does not come from DICOM. An RTSTRUCT needs one: write the CT as DICOM too?")
             answer = qt.QMessageBox.question(parent, tr("Export RTSTRUCT"), question)
             if answer != qt.QMessageBox.Yes:
                 return
             folder = qt.QFileDialog.getExistingDirectory(parent, tr("Empty folder for the CT's DICOM files"))
-            if not folder:
-                return
-            self._logic.exportCT(parameters.inputVolume, folder)
         else:
-            folder = self._logic.dicomFolder(parameters.inputVolume) or qt.QFileDialog.getExistingDirectory(
+            folder = self._logic.dicomFolder(volume) or qt.QFileDialog.getExistingDirectory(
                 parent, tr("Folder of the CT's DICOM series")
             )
+        if not folder:
+            return
         path = qt.QFileDialog.getSaveFileName(parent, tr("Export RTSTRUCT"), "structures.dcm", _DICOM_FILTER)
-        if not (folder and path):
+        if not path:
             return
 
-        def work(parameters: Any, progress: Progress) -> str:
-            written = self._logic.exportStructures(
-                parameters.structures, parameters.inputVolume, path, folder, progress
-            )
-            return tr("Written: {path}").format(path=written)
+        def steps(workflow: Any) -> Steps[str]:
+            if write_ct:
+                yield from part(workflow.exporting_ct(volume, folder), 0.0, 0.5)
+            writing = workflow.exporting_structures(structures, volume, path, folder)
+            return (yield from part(writing, 0.5 if write_ct else 0.0, 1.0))
 
-        self._run(work)
+        self._start(steps, lambda written: tr("Written: {path}").format(path=written))
 
     def _load_dose(self) -> None:
         path = qt.QFileDialog.getOpenFileName(None, tr("Load RTDOSE"), "", _DICOM_FILTER)
         if not path:
             return
+        held = self._parameters()
 
-        def work(parameters: Any, _progress: Progress) -> str:
-            node, notes = self._logic.loadDose(path)
-            parameters.dose = node
+        def shown(made: tuple[Any, Sequence[str]]) -> str:
+            held.dose, notes = made
             return " ".join(notes)
 
-        self._run(work)
+        self._start(lambda workflow: workflow.loading_dose(path), shown)
 
     def _evaluate(self) -> None:
+        held = self._parameters()
+        structures, volume, dose = held.structures, held.inputVolume, held.dose
         protocol = self._ui.protocolComboBox.itemData(self._ui.protocolComboBox.currentIndex)
 
-        def work(parameters: Any, progress: Progress) -> str:
-            evaluation, chart, _table = self._logic.evaluateDose(
-                parameters.structures, parameters.inputVolume, parameters.dose, protocol, progress=progress
-            )
+        def shown(made: tuple[Any, Any, Any]) -> str:
+            evaluation, chart, _table = made
             self._show_goals(evaluation.results)
             self._show_chart(chart)
             return " ".join(evaluation.warnings)
 
-        self._run(work)
+        self._start(lambda workflow: workflow.evaluating(structures, volume, dose, protocol), shown)
 
     def _show_goals(self, results: Sequence[Any]) -> None:
         table = self._ui.goalsTable
