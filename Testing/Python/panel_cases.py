@@ -21,7 +21,6 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.panel_results import Segmented
 from SegmentationAILib.provenance import Provenance
-from SegmentationAILib.radiotherapy import panel_tasks
 from SegmentationAILib.radiotherapy.panel_results import Built, Edited
 from SegmentationAILib.terminology import LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Volume
@@ -45,6 +44,9 @@ def detect(case: Case, task: Task, progress: Progress) -> Detected:
 
 def rebuild(held: Edited, task: Task, progress: Progress) -> Built:
     """What a worker makes, when it is told to."""
+    # Needs torch, which a panel does without.
+    from SegmentationAILib.radiotherapy import panel_tasks  # noqa: PLC0415
+
     _follow(progress)
     return panel_tasks.rebuild(held, task, progress)
 

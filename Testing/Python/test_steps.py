@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from SegmentationAILib.engine.progress import CancelToken, Progress
-from SegmentationAILib.engine.steps import Call, finish, part
+from SegmentationAILib.engine.steps import Call, finish, finish_alone, part
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.labels import LabelMap, cropped, on_grid
@@ -69,6 +69,16 @@ def test_what_goes_wrong_elsewhere_goes_wrong_in_the_work(wrap):
     next(abandoned)
     abandoned.close()
     assert len(cleaned) == 2
+
+
+def test_work_that_computes_nothing_elsewhere_needs_nobody():
+    def breathing():
+        yield
+        return 3
+
+    assert finish_alone(breathing()) == 3
+    with pytest.raises(TypeError, match="nobody is there to compute 'twice'"):
+        finish_alone(adding(1))
 
 
 def test_cancelling_ends_the_work():

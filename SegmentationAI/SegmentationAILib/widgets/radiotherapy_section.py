@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import qt
 
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.steps import Steps, part
+from SegmentationAILib.widgets.goals_table import GoalsTable
 from SegmentationAILib.widgets.margin_fields import MarginFields
 from SegmentationAILib.widgets.reasons import enable_unless
 from SegmentationAILib.widgets.run_controls import RunControls
@@ -55,12 +55,7 @@ class RadiotherapySection:
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.connect("timeout()", self._show_rows)
-        ui.goalsTable.setColumnCount(3)
-        ui.goalsTable.setHorizontalHeaderLabels([tr("Goal"), tr("Value"), tr("Verdict")])
-        ui.goalsTable.verticalHeader().setVisible(False)
-        ui.goalsTable.horizontalHeader().setMinimumSectionSize(10)
-        ui.goalsTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        ui.goalsTable.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        self._goals = GoalsTable(ui.goalsTable)
         for name, slot in (
             ("applyProtocolButton", self._apply_protocol),
             ("rebuildButton", self._rebuild),
@@ -303,18 +298,8 @@ class RadiotherapySection:
 
         def shown(made: tuple[Any, Any, Any]) -> str:
             evaluation, chart, _table = made
-            self._show_goals(evaluation.results)
+            self._goals.show(evaluation.results)
             self._show_chart(chart)
             return " ".join(evaluation.warnings)
 
         self._start(lambda workflow: workflow.evaluating(structures, volume, dose, protocol), shown)
-
-    def _show_goals(self, results: Sequence[Any]) -> None:
-        table = self._ui.goalsTable
-        table.setRowCount(len(results))
-        for row, result in enumerate(results):
-            value = "" if math.isnan(result.value) else f"{result.value:.4g}"
-            for column, text in enumerate((str(result.goal), value, result.verdict.value)):
-                item = qt.QTableWidgetItem(text)
-                item.setToolTip(result.reason or result.goal.source)
-                table.setItem(row, column, item)
