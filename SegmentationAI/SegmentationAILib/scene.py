@@ -234,7 +234,9 @@ def _histogram(labels: NDArray) -> Steps[NDArray[np.int64]]:
     """Voxels of each label value."""
     # What is edited between two steps may move in memory.
     flat = labels.flatten()
-    counts = np.zeros(int(labels.max(initial=0)) + 1, np.int64)
+    yield
+    counts = np.zeros(int(flat.max(initial=0)) + 1, np.int64)
+    yield
     # NumPy counts in 64-bit integers, eight times the memory of the labels.
     for start in range(0, flat.size, _COUNTED_AT_ONCE):
         counts += np.bincount(flat[start : start + _COUNTED_AT_ONCE], minlength=len(counts))

@@ -13,10 +13,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from host import boot
 
 write = logging.getLogger(__name__).info
 ROOT = Path(__file__).resolve().parents[2]
+# The largest of the demo CT's reference nodules.
+NODULE_RAS = (-72.49, -77.23, -190.42)
 
 
 def main() -> None:
@@ -92,9 +96,50 @@ def main() -> None:
         qt.QFileDialog.getExistingDirectory = lambda *_: folder
         measured("export a report", nodules.ui.exportButton.click, nodules.runControls)
         write("  %s", nodules.ui.messageLabel.text)
+    measure_radiotherapy(organs, ct, measured)
     for widget in (nodules, organs):
         widget.exit()
         widget.cleanup()
+
+
+def measure_radiotherapy(organs, ct, measured) -> None:
+    """Each long action of the radiotherapy section."""
+    import qt  # noqa: PLC0415 - as the host has made it
+    import slicer  # noqa: PLC0415
+
+    from SegmentationAILib.scene import add_volume, volume_from_node  # noqa: PLC0415
+    from SegmentationAILib.volume import Volume  # noqa: PLC0415
+
+    ui, controls = organs.ui, organs.runControls
+
+    def run(name: str) -> None:
+        measured(name.removesuffix("Button"), getattr(ui, name).click, controls)
+        write("  %s", ui.messageLabel.text)
+
+    measured("open radiotherapy", lambda: ui.radiotherapyCollapsibleButton.setChecked(True))
+    ui.protocolComboBox.setCurrentIndex(ui.protocolComboBox.findText("Lung, conventional"))
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "tumour")
+    points.AddControlPointWorld(NODULE_RAS)
+    ui.tumourPointsSelector.setCurrentNode(points)
+    run("contourTumourButton")
+    run("applyProtocolButton")
+    ui.structureNameEdit.setText("Lungs_PRV10")
+    ui.ruleEdit.setText("expand(Lung_L + Lung_R, 10)")
+    run("setRuleButton")
+    run("rebuildButton")
+    grid = volume_from_node(ct).grid.with_spacing(3.0)
+    dose = np.linspace(70.0, 0.0, grid.shape[0], dtype=np.float32)[:, None, None]
+    dose = np.ascontiguousarray(np.broadcast_to(dose, grid.shape))
+    ui.doseSelector.setCurrentNode(add_volume(Volume(dose, grid, "dose"), (70.0, 35.0)))
+    organs.radiotherapy._show_chart = lambda _chart: None
+    run("evaluateButton")
+    with tempfile.TemporaryDirectory() as folder:
+        qt.QMessageBox.question = lambda *_: qt.QMessageBox.Yes
+        qt.QFileDialog.getExistingDirectory = lambda *_: str(Path(folder) / "ct")
+        path = str(Path(folder) / "structures.dcm")
+        qt.QFileDialog.getSaveFileName = qt.QFileDialog.getOpenFileName = lambda *_: path
+        run("exportStructuresButton")
+        run("importStructuresButton")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ class SteppedRun:
         self._call: Call | None = None
         self._job: Job | None = None
         self._over = False
+        # Whether the process has been left with something that it was told to end.
+        self._left = False
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._tick)
@@ -60,6 +62,7 @@ class SteppedRun:
         """Ask it to stop, which it does within a second."""
         self._token.cancel()
         if self._job is not None:
+            self._left = True
             self._job.cancel()
 
     def abandon(self) -> None:
@@ -132,7 +135,7 @@ class SteppedRun:
                 return
             else:
                 if self._token.cancelled:
-                    self._job.cancel()
+                    self.cancel()
                 self._timer.start(0)
                 return
         progress = Progress(self._report, self._token).part(call.start, call.end)
@@ -150,7 +153,8 @@ class SteppedRun:
         self._rest()
 
     def _rest(self) -> None:
-        if self._background.busy:
+        # Listening moves on whatever the process is given next: a run that left nothing there keeps out of it.
+        if self._left and self._background.busy:
             self._timer.start(_DRAIN_MS)
         else:
             self._timer.stop()
