@@ -267,6 +267,8 @@ def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
     ui = panel.self().ui
     ui.tumourCollapsibleButton.setChecked(False)
     ui.ruleCollapsibleButton.setChecked(True)
+    # The protocols are read bit by bit.
+    studio.settle(panel)
     ui.protocolComboBox.setCurrentIndex(max(0, ui.protocolComboBox.findText("Lung", Qt.MatchStartsWith)))
     points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "tumour")
     points.AddControlPointWorld(TUMOUR_RAS)
