@@ -180,7 +180,7 @@ def search(level: NDArray[np.float64], axes: tuple[Axis, Axis, Axis], finer: int
 
 
 @given(st.integers(0, 2**32 - 1), st.data())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=20, derandomize=False)
 def test_reaching_agrees_with_an_exhaustive_search(seed, data):
     """To within the oracle's own steps: no voxel beyond wider margins, none missed within narrower ones."""
     rng = np.random.default_rng(seed)

@@ -19,6 +19,7 @@ from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.worker import launching
 from SegmentationAILib.scene import add_volume
 from SegmentationAILib.widgets.run_controls import time_left
+from SegmentationAILib.widgets.run_panel import RunPanelWidget
 
 PANELS = ("LungNoduleAI", "SegmentationAI")
 SHARED_MEMORY = Path("/dev/shm")
@@ -36,6 +37,8 @@ def panel(request, slicer_host, told, monkeypatch):
     """A panel with a CT, whose worker computes what ``panel_cases`` does."""
     before = {path.name for path in SHARED_MEMORY.glob("thoraxai-*")}
     slicer.mrmlScene.Clear()
+    # The process ends with the last panel, and other tests of this session may have left theirs open.
+    monkeypatch.setattr(RunPanelWidget, "_open", set())
     panel = open_panel(slicer_host, request.param)
     monkeypatch.setattr(background, "in_process", False)
     monkeypatch.setattr(background, "_modules", [*background._modules, "panel_cases"])

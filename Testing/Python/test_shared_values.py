@@ -129,7 +129,8 @@ def test_every_task_is_there_and_is_found():
     for entry in {*worker_tasks.TASKS.values(), *nodule_tasks.TASKS.values()}:
         assert callable(load(entry.run))
         assert is_dataclass(load(entry.takes))
-        assert is_dataclass(load(entry.result))
+        # A worker takes dataclasses over, and plain dictionaries as answers.
+        assert is_dataclass(load(entry.result)) or load(entry.result) is dict
 
 
 def test_caller_of_a_worker_does_not_wait_for_torch():
