@@ -67,7 +67,7 @@ def _evaluate(candidates: Path, references: Path, output: Path, excluded: Path |
     """The table as text; the files are written."""
     from LungNoduleAILib.evaluation import froc_report, luna16  # imports matplotlib
     from LungNoduleAILib.evaluation.froc import froc
-    from SegmentationAILib.files import check_writable
+    from SegmentationAILib.writing import check_writable
 
     check_writable(output)
     detections, counts = luna16.count(luna16.read(candidates, references, excluded, series))

@@ -73,7 +73,8 @@ def detect(
         from LungNoduleAILib.layers import merged
         from LungNoduleAILib.report.export import write_report
         from LungNoduleAILib.study import open_scan, study_of, told_of
-        from SegmentationAILib.files import check_writable, save
+        from SegmentationAILib.files import save
+        from SegmentationAILib.writing import check_writable
 
         check_writable(output)
         known = patient_from(patient)
@@ -125,7 +126,7 @@ def compare(
         from LungNoduleAILib.guidelines.patient import Patient
         from LungNoduleAILib.report.export import write_report
         from LungNoduleAILib.study import open_scan, study_of, told_of
-        from SegmentationAILib.files import check_writable
+        from SegmentationAILib.writing import check_writable
 
         check_writable(output)
         progress(0.0, "Reading")
@@ -187,7 +188,7 @@ def report(
         from LungNoduleAILib.report.export import FORMATS, write_report
         from LungNoduleAILib.study import open_scan, study_of, told_of
         from SegmentationAILib.errors import InputError
-        from SegmentationAILib.files import check_writable
+        from SegmentationAILib.writing import check_writable
 
         check_writable(output)
         if prior is None and (days is not None or prior_report is not None):

@@ -32,7 +32,8 @@ def preprocess(operation: str, source: Path, output: Path, values: tuple[str, ..
     with one_line(), progress_bar() as progress:
         from SegmentationAILib.enhancement.enhance import enhance
         from SegmentationAILib.enhancement.operations import checked
-        from SegmentationAILib.files import check_writable, load, save
+        from SegmentationAILib.files import load, save
+        from SegmentationAILib.writing import check_writable
 
         parameters = dict(map(_value, values))
         checked(operation, parameters)

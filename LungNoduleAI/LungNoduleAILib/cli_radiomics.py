@@ -82,10 +82,11 @@ def _radiomics(
     modality: str | None,
 ) -> int:
     """The number of segments written."""
-    from SegmentationAILib.files import check_writable, load
+    from SegmentationAILib.files import load
     from SegmentationAILib.radiomics.extraction import extract  # imports torch, which takes seconds
     from SegmentationAILib.radiomics.mirp_values import require_mirp
     from SegmentationAILib.radiomics.table import write_csv
+    from SegmentationAILib.writing import check_writable
 
     require_mirp()
     check_writable(output.parent)

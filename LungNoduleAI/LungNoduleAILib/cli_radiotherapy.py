@@ -89,10 +89,11 @@ def dvh(ct: Path, structures: Path, dose: Path, output: Path, protocol: str | No
     CT is the series that the structures were drawn on.
     """
     with one_line(), progress_bar() as progress:
-        from SegmentationAILib.files import check_writable, load
+        from SegmentationAILib.files import load
         from SegmentationAILib.radiotherapy.dose import read_dose
         from SegmentationAILib.radiotherapy.evaluation import evaluate_dose, write_evaluation
         from SegmentationAILib.radiotherapy.rtstruct_reader import read_rtstruct
+        from SegmentationAILib.writing import check_writable
 
         check_writable(output)
         template = _template(protocol) if protocol else None
@@ -174,7 +175,7 @@ def _contour(
 ) -> list[str]:
     """Sentences on what was written and what could not be."""
     from SegmentationAILib.checks import check_ct
-    from SegmentationAILib.files import check_writable, load
+    from SegmentationAILib.files import load
     from SegmentationAILib.radiotherapy import graph
     from SegmentationAILib.radiotherapy.ct_export import write_ct_series
     from SegmentationAILib.radiotherapy.drawing import draw_missing
@@ -183,6 +184,7 @@ def _contour(
     from SegmentationAILib.radiotherapy.rtstruct_writer import write_rtstruct
     from SegmentationAILib.radiotherapy.structure_set import StructureSet
     from SegmentationAILib.radiotherapy.template import apply
+    from SegmentationAILib.writing import check_writable
 
     check_writable(output)
     volume = load(ct, progress=progress.part(0.0, 0.1))

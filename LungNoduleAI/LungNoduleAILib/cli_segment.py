@@ -49,7 +49,8 @@ def _segment(
     from SegmentationAILib import catalog
     from SegmentationAILib.catalog.nnunet_runner import Options  # imports torch, which takes seconds
     from SegmentationAILib.catalog.running import run
-    from SegmentationAILib.files import atomic_write, check_writable, load, save
+    from SegmentationAILib.files import load, save
+    from SegmentationAILib.writing import atomic_write, check_writable
 
     check_writable(output)
     entry = catalog.entry(model_id)

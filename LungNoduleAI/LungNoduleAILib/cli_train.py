@@ -168,7 +168,7 @@ def _training() -> Iterator[None]:
 def _check(data: Path, out: Path, device: str) -> None:
     """What can be known before any scan is read."""
     from SegmentationAILib.engine.device import choose_device
-    from SegmentationAILib.files import check_writable
+    from SegmentationAILib.writing import check_writable
 
     if find_spec("tensorboard") is None:
         raise InputError('Training needs TensorBoard; install it with: pip install "thoraxai[train]"')
@@ -197,8 +197,8 @@ def _settings(out: Path, start: Model | None, options: Mapping[str, Any], more: 
         InputError: the folder's run started with something else.
     """
     settings = {"from": None if start is None else start.sha256, "freeze": options["freeze"], **more}
-    from SegmentationAILib.files import atomic_write
     from SegmentationAILib.training.fit import CHECKPOINT
+    from SegmentationAILib.writing import atomic_write
 
     path = out / SETTINGS_FILE
     if (out / CHECKPOINT).exists() and path.exists():

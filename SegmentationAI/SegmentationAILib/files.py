@@ -16,9 +16,9 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.file_integrity import is_whole
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.volume import LPS_FROM_RAS, Grid, Volume
-from SegmentationAILib.writing import atomic_write, check_writable
+from SegmentationAILib.writing import atomic_write
 
-__all__ = ["READERS", "WRITABLE", "atomic_write", "check_writable", "load", "save", "to_itk"]
+__all__ = ["READERS", "WRITABLE", "load", "save", "to_itk"]
 
 # By ending, the reader; ITK itself does not know all of them in capitals.
 READERS = {

@@ -12,8 +12,9 @@ import pytest
 from child_process import become_nobody, in_a_child, posix_only
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import WRITABLE, atomic_write, check_writable, load, save
+from SegmentationAILib.files import WRITABLE, load, save
 from SegmentationAILib.volume import Grid, Volume
+from SegmentationAILib.writing import atomic_write, check_writable
 
 VOLUME = Volume(
     np.random.default_rng(0).integers(-1000, 1000, (20, 30, 40)).astype(np.int16), Grid((20, 30, 40), np.eye(4))

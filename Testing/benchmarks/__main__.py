@@ -16,7 +16,7 @@ from benchmarks.measure import DidNotFitError, Measurement, measure
 from benchmarks.pairs import PAIRS, Pair
 from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import check_writable
+from SegmentationAILib.writing import check_writable
 
 # Of the free memory; a system without any left stops answering.
 _SHARE = 0.9

@@ -19,8 +19,9 @@ from LungNoduleAILib.report.table import write_csv
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import check_writable, load
+from SegmentationAILib.files import load
 from SegmentationAILib.volume import Volume
+from SegmentationAILib.writing import check_writable
 
 DEMO = Path(__file__).resolve().parents[2] / "Resources" / "Demo"
 DEMO_CT = DEMO / "LIDC-IDRI-0003.nrrd"

@@ -14,7 +14,7 @@ from LungNoduleAILib.evaluation.bootstrap import Estimate
 from LungNoduleAILib.evaluation.froc import Froc
 from LungNoduleAILib.evaluation.luna16 import Counts
 from LungNoduleAILib.evaluation.plots import draw_froc
-from SegmentationAILib.files import atomic_write
+from SegmentationAILib.writing import atomic_write
 
 COLUMNS = ("false_positives_per_scan", "sensitivity", "low", "high")
 

@@ -16,9 +16,9 @@ from LungNoduleAILib.explanation.result import Similar
 from LungNoduleAILib.nodule import NoduleMask
 from LungNoduleAILib.nodule_crop import crop_nodule
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.resources import resource
 from SegmentationAILib.volume import Volume
+from SegmentationAILib.writing import atomic_write
 
 # Of a picture: 36 mm of 0.75 mm each, square.
 PICTURE_SIDE, PICTURE_MM = 48, 0.75

@@ -39,7 +39,7 @@ def write_csv(found: FollowUp, path: str | Path) -> Path:
     """
     path = Path(path)
     # A scene that shows a comparison waits for no image library.
-    from SegmentationAILib.files import atomic_write  # noqa: PLC0415
+    from SegmentationAILib.writing import atomic_write  # noqa: PLC0415
 
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

@@ -29,7 +29,7 @@ from LungNoduleAILib.report.dicom_archive import DicomNode, FoundSeries, file_na
 from SegmentationAILib.dicom_series import PLANAR_IMAGES
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write, check_writable
+from SegmentationAILib.writing import atomic_write, check_writable
 
 _SUCCESS = 0x0000
 _PENDING = (0xFF00, 0xFF01)

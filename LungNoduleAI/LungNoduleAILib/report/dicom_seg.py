@@ -25,11 +25,11 @@ from LungNoduleAILib.report.dicom_source import (
     source_images,
 )
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.radiotherapy.ct_planes import planes_of
 from SegmentationAILib.radiotherapy.dicom_objects import MANUFACTURER
 from SegmentationAILib.radiotherapy.structure_set import Role, RTStructure
 from SegmentationAILib.terminology import Code, Structure
+from SegmentationAILib.writing import atomic_write
 
 _NODULES_SERIES, _LUNGS_SERIES = 9001, 9002
 

@@ -62,8 +62,8 @@ from LungNoduleAILib.report.dicom_source import (
 )
 from LungNoduleAILib.review import Verdict
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.radiotherapy.dicom_objects import MANUFACTURER, lasting_uid
+from SegmentationAILib.writing import atomic_write
 
 _CONTAINS = RelationshipTypeValues.CONTAINS
 _SERIES_NUMBER = 9003

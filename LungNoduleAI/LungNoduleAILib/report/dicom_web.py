@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from LungNoduleAILib.report.dicom_archive import DicomWebServer, FoundSeries, file_name, found_series
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write, check_writable
+from SegmentationAILib.writing import atomic_write, check_writable
 
 _ANY_SYNTAX = (("application/dicom", "*"),)
 _SERIES_FIELDS = ["StudyInstanceUID", "SeriesInstanceUID", "Modality", "SeriesDescription"]

@@ -14,8 +14,8 @@ from LungNoduleAILib.report.pdf import write_pdf
 from LungNoduleAILib.report.reported_table import write_report_csv
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import check_writable
 from SegmentationAILib.radiotherapy.ct_export import write_ct_series
+from SegmentationAILib.writing import check_writable
 
 # By name, the file; DICOM's refer to the CT's images.
 FILES = {

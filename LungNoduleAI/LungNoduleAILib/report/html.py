@@ -14,8 +14,8 @@ from LungNoduleAILib.report.svg import svg
 from LungNoduleAILib.report.wording import document_of
 from SegmentationAILib import __version__
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.resources import resource
+from SegmentationAILib.writing import atomic_write
 
 TEMPLATE = "report.html.jinja"
 _LIBRARY = Path(__file__).resolve().parents[1]

@@ -19,7 +19,7 @@ from LungNoduleAILib.report.document import Block, Section, Sentences, Table
 from LungNoduleAILib.report.json_nodule import answer_data, nodule_data, recommendation_data
 from LungNoduleAILib.report.wording import document_of
 from SegmentationAILib import __version__
-from SegmentationAILib.files import atomic_write
+from SegmentationAILib.writing import atomic_write
 
 FORMAT, VERSION = "thoraxai-lung-nodule-report", 1
 SCHEMA = "report.schema.json"

@@ -49,7 +49,7 @@ from LungNoduleAILib.report.pdf_style import (
 )
 from LungNoduleAILib.report.wording import document_of
 from SegmentationAILib import __version__
-from SegmentationAILib.files import atomic_write
+from SegmentationAILib.writing import atomic_write
 
 
 def write_pdf(content: ReportContent, path: str | Path) -> Path:

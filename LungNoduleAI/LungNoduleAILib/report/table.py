@@ -102,7 +102,7 @@ def write_rows(values: Iterable[Sequence[Value]], path: str | Path, columns: Seq
     """
     path = Path(path)
     # A scene that shows a table waits for no image library.
-    from SegmentationAILib.files import atomic_write  # noqa: PLC0415
+    from SegmentationAILib.writing import atomic_write  # noqa: PLC0415
 
     with atomic_write(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)

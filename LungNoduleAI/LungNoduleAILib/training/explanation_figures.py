@@ -38,7 +38,7 @@ from LungNoduleAILib.training.backgrounds import read_background
 from LungNoduleAILib.training.held_out import Case, blended, in_place
 from LungNoduleAILib.training.lidc import read_crops, read_cubes
 from LungNoduleAILib.training.split import read_split
-from SegmentationAILib.files import atomic_write
+from SegmentationAILib.writing import atomic_write
 
 _NEAR = 2
 _STEPS = 4

@@ -31,7 +31,7 @@ from LungNoduleAILib.training.lidc import read_cubes
 from LungNoduleAILib.training.parametric import Insert
 from LungNoduleAILib.training.seam_windows import DENSE_HU, FOLDS, REACH_MM, SIDE, Window, windows
 from LungNoduleAILib.training.split import read_split
-from SegmentationAILib.files import atomic_write
+from SegmentationAILib.writing import atomic_write
 
 # Millimetres from the outline, positive inside.
 REGIONS = {"band": (-3.0, 2.0), "inside": (0.0, 2.0), "ring": (-3.0, 0.0), "shell": (-REACH_MM, -4.0)}

@@ -22,9 +22,9 @@ from LungNoduleAILib.nodule_crop import NoduleCrop
 from LungNoduleAILib.rating import RATINGS, WORDS
 from LungNoduleAILib.training.lidc_nodules import RatedNodule, outlines, read_nodules
 from LungNoduleAILib.training.split import read_split
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.preprocess import resample
 from SegmentationAILib.volume import Grid
+from SegmentationAILib.writing import atomic_write
 
 NEAREST = 5
 # Lung window: centre -500, width 1400 HU.

@@ -22,7 +22,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
+from SegmentationAILib.writing import atomic_write
 
 FORMAT = 1
 KINDS = ("nodule", "organs", "ratings", "tumour")

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.radiomics.extraction import Radiomics
 from SegmentationAILib.radiomics.ibsi import ibsi_features
+from SegmentationAILib.writing import atomic_write
 
 COLUMNS = (
     "volume",

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.metrics import compare
 from SegmentationAILib.radiotherapy.structure_set import StructureSet
+from SegmentationAILib.writing import atomic_write
 
 # Title of a column -> its figure in ``metrics.compare``, or what is counted here.
 _FIGURES = {

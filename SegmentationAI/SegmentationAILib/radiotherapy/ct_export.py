@@ -15,10 +15,10 @@ from pydicom.uid import CTImageStorage, generate_uid
 
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import check_writable
 from SegmentationAILib.preprocess import reorient
 from SegmentationAILib.radiotherapy.dicom_objects import decimal_strings, new_object
 from SegmentationAILib.volume import LPS_FROM_RAS, DicomSource, Grid, Volume
+from SegmentationAILib.writing import check_writable
 
 _INT16 = np.iinfo(np.int16)
 

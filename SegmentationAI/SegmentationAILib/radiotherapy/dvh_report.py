@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.radiotherapy.dose_metrics import evaluate
 from SegmentationAILib.radiotherapy.dvh import DVH
 from SegmentationAILib.radiotherapy.goals import GoalResult
+from SegmentationAILib.writing import atomic_write
 
 # ICRU Report 83 (2010) asks for D2, D50, D95 and D98 of targets and for mean dose and VD of organs.
 METRICS = (

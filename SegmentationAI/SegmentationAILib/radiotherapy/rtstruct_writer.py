@@ -17,7 +17,6 @@ import SegmentationAILib
 from SegmentationAILib.dicom_series import Slice
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
-from SegmentationAILib.files import atomic_write
 from SegmentationAILib.radiotherapy.contours import DEFAULT_TOLERANCE_MM, Holes, plane_contours
 from SegmentationAILib.radiotherapy.ct_planes import planes_of
 from SegmentationAILib.radiotherapy.ct_reference import CTReference, ct_reference
@@ -26,6 +25,7 @@ from SegmentationAILib.radiotherapy.roi_types import INTERPRETED_TYPES, ROLE_COD
 from SegmentationAILib.radiotherapy.structure_set import Role, RTStructure, StructureSet
 from SegmentationAILib.terminology import Code
 from SegmentationAILib.volume import LPS_FROM_RAS
+from SegmentationAILib.writing import atomic_write
 
 # The standard allows 64 characters; Eclipse and most planning systems take 16, as AAPM TG-263 asks.
 LONGEST_NAME = 16
