@@ -18,6 +18,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, build_role, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
@@ -164,6 +165,12 @@ def _associated(
     handlers: Sequence[tuple] = (),
 ) -> Iterator[Association]:
     entity = AE(ae_title=node.own_title)
+    rejections: list[A_ASSOCIATE_RJ] = []
+
+    def note_rejection(event: evt.Event) -> None:
+        if isinstance(event.pdu, A_ASSOCIATE_RJ):
+            rejections.append(event.pdu)
+
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = node.timeout_s
     association = entity.associate(
         node.host,
@@ -171,11 +178,13 @@ def _associated(
         contexts=list(contexts),
         ae_title=node.title,
         ext_neg=list(roles),
-        evt_handlers=list(handlers),
+        evt_handlers=[*handlers, (evt.EVT_PDU_RECV, note_rejection)],
         tls_args=_tls(node),
     )
     if not association.is_established:
-        if association.is_rejected:
+        # An archive that rejects and hangs up at once may have done both before pynetdicom looks, which then says that
+        # the connection is lost (``is_aborted``), not ``is_rejected``.
+        if rejections:
             raise InputError(
                 f"The archive {node.name} refused the connection; check both AE titles, and that it knows "
                 f"'{node.own_title}'."
