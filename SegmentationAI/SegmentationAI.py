@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -31,6 +32,11 @@ from SegmentationAILib.resources import resource
 from SegmentationAILib.slicer_application import install_dependencies, show_chart
 from SegmentationAILib.widgets.run_panel import RunPanelWidget
 from SegmentationAILib.widgets.stepped_run import SteppedRun
+
+if TYPE_CHECKING:
+    from SegmentationAILib.widgets.compare_section import CompareSection
+    from SegmentationAILib.widgets.preprocess_section import PreprocessSection
+    from SegmentationAILib.widgets.radiotherapy_section import RadiotherapySection
 
 LUNGS = "lungs"
 ORGANS = "organs"
@@ -129,10 +135,8 @@ class SegmentationAIWidget(RunPanelWidget):
     def setupPanel(self) -> None:
         import qt
 
-        from SegmentationAILib.widgets.compare_section import CompareSection
-        from SegmentationAILib.widgets.model_section import ModelSection  # needs Qt
-        from SegmentationAILib.widgets.preprocess_section import PreprocessSection
-        from SegmentationAILib.widgets.radiotherapy_section import RadiotherapySection
+        from SegmentationAILib.widgets.folded_section import FoldedSection  # needs Qt
+        from SegmentationAILib.widgets.model_section import ModelSection
         from SegmentationAILib.widgets.volume_table import VolumeTable
 
         self._shownSegmentation = None
@@ -152,11 +156,25 @@ class SegmentationAIWidget(RunPanelWidget):
             install_dependencies,
             self._checkCanRun,
         )
-        self.preprocess = PreprocessSection(self.ui, self.logic, self.runControls, lambda: self._parameterNode)
-        self.comparison = CompareSection(self.ui, self.logic, self.runControls, lambda: self._parameterNode)
-        self.radiotherapy = RadiotherapySection(
-            self.ui, self.logic, self.runControls, lambda: self._parameterNode, show_chart
-        )
+        ui = self.ui
+        self.preprocess = FoldedSection(ui.preprocessCollapsibleButton, self.makePreprocess)
+        self.radiotherapy = FoldedSection(ui.radiotherapyCollapsibleButton, self.makeRadiotherapy)
+        self.comparison = FoldedSection(ui.compareCollapsibleButton, self.makeComparison)
+
+    def makePreprocess(self) -> PreprocessSection:
+        from SegmentationAILib.widgets.preprocess_section import PreprocessSection
+
+        return PreprocessSection(self.ui, self.logic, self.runControls, lambda: self._parameterNode)
+
+    def makeRadiotherapy(self) -> RadiotherapySection:
+        from SegmentationAILib.widgets.radiotherapy_section import RadiotherapySection
+
+        return RadiotherapySection(self.ui, self.logic, self.runControls, lambda: self._parameterNode, show_chart)
+
+    def makeComparison(self) -> CompareSection:
+        from SegmentationAILib.widgets.compare_section import CompareSection
+
+        return CompareSection(self.ui, self.logic, self.runControls, lambda: self._parameterNode)
 
     def moreReasons(self) -> list[str]:
         return self.models.reasons()

@@ -216,7 +216,7 @@ def test_a_removed_segmentation_empties_the_table(panel, test):
 
 
 def test_nothing_is_observed_while_another_module_is_open(panel, ct, reference):
-    section = panel.widget.comparison
+    section = panel.widget.comparison.section
     for _ in range(3):
         held = len(section._tags)
         panel.leave()

@@ -178,7 +178,7 @@ def test_right_names_are_said_to_be(panel, structures, ct):
 
 def test_dose_gives_a_plot_and_goals(panel, structures, ct, monkeypatch):
     shown = []
-    monkeypatch.setattr(panel.widget.radiotherapy, "_show_chart", shown.append)
+    monkeypatch.setattr(panel.widget.radiotherapy.section, "_show_chart", shown.append)
     assert not panel.ui.evaluateButton.enabled
     volume = volume_from_node(ct)
     dose = np.broadcast_to(np.linspace(70, 0, volume.shape[0], dtype=np.float32)[:, None, None], volume.shape)

@@ -203,7 +203,7 @@ def test_a_tumour_from_points_is_that_of_a_script(panel, ct):
 
 def test_a_dose_is_evaluated(panel, structures, ct, monkeypatch):
     shown = []
-    monkeypatch.setattr(panel.widget.radiotherapy, "_show_chart", shown.append)
+    monkeypatch.setattr(panel.widget.radiotherapy.section, "_show_chart", shown.append)
     volume = volume_from_node(ct)
     dose = np.broadcast_to(np.linspace(70, 0, volume.shape[0], dtype=np.float32)[:, None, None], volume.shape)
     panel.ui.doseSelector.setCurrentNode(add_volume(Volume(np.ascontiguousarray(dose), volume.grid, "dose")))

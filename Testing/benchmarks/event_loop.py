@@ -131,7 +131,7 @@ def measure_radiotherapy(organs, ct, measured) -> None:
     dose = np.linspace(70.0, 0.0, grid.shape[0], dtype=np.float32)[:, None, None]
     dose = np.ascontiguousarray(np.broadcast_to(dose, grid.shape))
     ui.doseSelector.setCurrentNode(add_volume(Volume(dose, grid, "dose"), (70.0, 35.0)))
-    organs.radiotherapy._show_chart = lambda _chart: None
+    organs.radiotherapy.section._show_chart = lambda _chart: None
     run("evaluateButton")
     with tempfile.TemporaryDirectory() as folder:
         qt.QMessageBox.question = lambda *_: qt.QMessageBox.Yes

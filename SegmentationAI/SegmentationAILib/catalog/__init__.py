@@ -3,15 +3,25 @@
 Needs pooch, platformdirs and filelock for what is not built in.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from SegmentationAILib.catalog.entry import Entry
-from SegmentationAILib.catalog.fetching import fetch
-from SegmentationAILib.catalog.importing import import_local
 from SegmentationAILib.catalog.integrity import Damage, network_folder, verify
 from SegmentationAILib.catalog.listing import Catalog, entry, load
-from SegmentationAILib.catalog.own_model import Training
-from SegmentationAILib.catalog.removing import remove
 from SegmentationAILib.catalog.store import Record, installed, models_folder, provenance, record_of, records
 from SegmentationAILib.catalog.suitability import check_input, check_segmentation, warnings_for
+
+if TYPE_CHECKING:
+    from SegmentationAILib.catalog.fetching import fetch
+    from SegmentationAILib.catalog.importing import import_local
+    from SegmentationAILib.catalog.own_model import Training
+    from SegmentationAILib.catalog.removing import remove
+
+# Reading the list of models, as a panel does when it opens, does not wait for what changes it.
+_ON_DEMAND = {"Training": "own_model", "fetch": "fetching", "import_local": "importing", "remove": "removing"}
 
 __all__ = [
     "Catalog",
@@ -35,3 +45,9 @@ __all__ = [
     "verify",
     "warnings_for",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(import_module(f"{__name__}.{_ON_DEMAND[name]}"), name)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import qt
 
 from SegmentationAILib import catalog
-from SegmentationAILib.catalog import pins
 from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.catalog.state import State
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import Cancelled, InputError
-from SegmentationAILib.widgets.model_licence import LicenceDialog
 from SegmentationAILib.widgets.model_text import size
 from SegmentationAILib.widgets.model_transfer import ModelTransfer
 from SegmentationAILib.widgets.translation import tr
+
+if TYPE_CHECKING:
+    from SegmentationAILib.widgets.model_licence import LicenceDialog
 
 _FILES = "Models (*.zip *.pth *.pt *.safetensors);;All files (*)"
 
@@ -103,6 +104,7 @@ class ModelStore:
         if not entry.fetchable:
             self._on_import_folder()
             return
+        from SegmentationAILib.catalog import pins  # noqa: PLC0415 - opening the panel does not wait for it
 
         def begin(trust_new: bool) -> None:
             self._start(
@@ -174,6 +176,8 @@ class ModelStore:
 
     def _agree(self, entry: Entry, action: str, agreed: Callable[[bool], None], may_have_changed: bool = False) -> None:
         """Go on once the user has read and agreed."""
+        from SegmentationAILib.widgets.model_licence import LicenceDialog  # noqa: PLC0415 - as above
+
         if self._ready():
             folder = str(catalog.models_folder() / entry.folder)
             self._dialog = LicenceDialog(entry, folder, action, agreed, may_have_changed, self._window())

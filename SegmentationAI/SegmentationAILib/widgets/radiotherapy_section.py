@@ -70,6 +70,7 @@ class RadiotherapySection:
             getattr(ui, name).connect("clicked()", slot)
         ui.marginSourceComboBox.connect("activated(int)", lambda _index: self._on_margins())
         ui.radiotherapyCollapsibleButton.connect("contentsCollapsed(bool)", self._on_collapsed)
+        self._on_collapsed(ui.radiotherapyCollapsibleButton.collapsed)
 
     def close(self) -> None:
         """The panel goes away."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from xml.etree import ElementTree
 
 from PySide6.QtCore import QBuffer, QIODevice
 from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import QWidget
 
 from host.pythonqt import ctk_widgets
+
+_SCENE_CONNECTION = re.compile(
+    rb"<connection>(?:(?!</connection>).)*<signal>mrmlSceneChanged\(vtkMRMLScene\*\)</signal>.*?</connection>",
+    re.DOTALL,
+)
 
 
 class UiLoader(QUiLoader):
@@ -61,12 +66,7 @@ def load_ui(path: Path | str, register: Mapping[str, type[QWidget]]) -> QWidget:
 
 def _without_scene_connections(path: Path) -> bytes:
     """The file less what hands the scene on, which carries a C++ type: ``qMRMLWidget`` does it here."""
-    root = ElementTree.fromstring(path.read_bytes())
-    for connections in root.findall("connections"):
-        for one in connections.findall("connection"):
-            if one.findtext("signal") == "mrmlSceneChanged(vtkMRMLScene*)":
-                connections.remove(one)
-    return ElementTree.tostring(root)
+    return _SCENE_CONNECTION.sub(b"", path.read_bytes())
 
 
 _ALIVE: dict[int, list[QWidget]] = {}

@@ -101,14 +101,16 @@ class qMRMLNodeComboBox(QComboBox):
 
     def setNodeTypes(self, types: list[str]) -> None:
         self._types = list(types)
-        self._refill()
+        if self._scene is not None:
+            self._refill()
 
     def _flag(self, name: str) -> bool:
         return self._flags.get(name, False)
 
     def _set_flag(self, name: str, value: bool) -> None:
         self._flags[name] = value
-        self._refill()
+        if self._scene is not None:
+            self._refill()
 
     def _flag_property(name: str) -> Property:
         return Property(bool, lambda self: self._flag(name), lambda self, value: self._set_flag(name, value))
