@@ -54,6 +54,14 @@ def test_norm_is_torchs_also_far_from_zero(monkeypatch, affine, slab):
 
 
 @torch.inference_mode()
+def test_norm_of_few_channels_is_exact():
+    """Slabs of few channels hold many voxels, whose sums must not lose digits."""
+    x = (noise(1, 2, 80, 90, 90) * 0.05 + 2.0).contiguous(memory_format=torch.channels_last_3d)
+    norm = nn.InstanceNorm3d(2)
+    torch.testing.assert_close(SlabInstanceNorm3d(norm)(x).double(), norm(x.double()), atol=5e-5, rtol=0)
+
+
+@torch.inference_mode()
 def test_the_norm_leaves_its_input_as_it_is():
     x = noise(1, 4, 8, 8, 8).contiguous(memory_format=torch.channels_last_3d)
     before = x.clone()

@@ -48,6 +48,8 @@ _BACK = torch.tensor(
 _OUT, _IN = _BACK.shape
 # Of the slabs that are worked on at once, so that they stay in the cache.
 _SLAB_BYTES = 8 << 20
+# Voxels whose sum in single precision is still as exact as torch's own.
+_MOST_SUMMED = 16384
 # Smaller arrays spend their time elsewhere, and their transformed weights would take more memory than they.
 _LEAST_SIDE = 8
 
@@ -135,7 +137,7 @@ class SlabInstanceNorm3d(nn.Module):
 
     def _norm(self, voxels: torch.Tensor, into: torch.Tensor) -> None:
         """[voxel, channel] both."""
-        length = max(1, _SLAB_BYTES // (4 * voxels.shape[1]))
+        length = max(1, min(_MOST_SUMMED, _SLAB_BYTES // (4 * voxels.shape[1])))
         slabs = voxels.split(length)
         counts = torch.tensor([[len(slab)] for slab in slabs], dtype=torch.float64)
         means, spreads = [], []
