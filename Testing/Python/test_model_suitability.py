@@ -44,12 +44,20 @@ def test_a_volume_that_fits_is_not_commented_on(model, modality):
         (DETECTOR, chest((1, 1, 5)), "5 mm apart from feet to head .* small structures may be missed"),
         (BODY, chest(extent=60.0), "60 mm from left to right .* reads 144 mm at once"),
         (BODY, chest(offset=1024), "does not look like a CT in HU"),
-        ("monai-wholebrain-unest", chest(modality=""), "reads MR"),
     ],
 )
 def test_one_sentence_tells_what_does_not_fit(model, volume, said):
     [sentence] = catalog.warnings_for(catalog.entry(model), volume)
     assert re.search(said, sentence)
+
+
+def test_a_brain_must_have_been_registered_to_the_template():
+    brain = catalog.entry("monai-wholebrain-unest")
+    [registered] = catalog.warnings_for(brain, chest(modality="MR"))
+    assert re.search(r"registered to MNI305 \(T1-weighted, affine, .*\) beforehand; on any other", registered)
+    [modality, again] = catalog.warnings_for(brain, chest(modality=""))
+    assert "does not say how it was made; 'monai-wholebrain-unest' reads MR" in modality
+    assert again == registered
 
 
 def test_axes_are_named_by_the_patient_however_the_voxels_lie():

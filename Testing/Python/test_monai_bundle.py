@@ -288,7 +288,7 @@ def test_several_images_and_missing_files_are_named(tmp_path):
 def test_weights_and_arguments_of_another_network_are_refused(tmp_path, weights_of):
     with pytest.raises(InputError, match="do not fit its network"):
         read_bundle(write_bundle(tmp_path / "a", inference(), weights_of(UNET)))
-    with pytest.raises(InputError, match="does not know: colour"):
+    with pytest.raises(InputError, match="not known here: colour"):
         read_bundle(write_bundle(tmp_path / "b", inference({**UNET, "colour": 1}), SAFE))
     with pytest.raises(InputError, match="does not read one 3-D image"):
         read_bundle(write_bundle(tmp_path / "c", inference({**UNET, "spatial_dims": 2}), SAFE))

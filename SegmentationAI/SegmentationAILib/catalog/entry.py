@@ -86,12 +86,14 @@ class ModelInput:
         spacing_mm: of its voxels along x, y and z; None where its own files say it.
         intensity: how intensities are scaled, in words.
         slices_mm: the most that slices of its training set were apart, None where no source tells it.
+        registered: to which template images must have been registered before, in words; "" where to none.
     """
 
     modality: str
     spacing_mm: tuple[float, float, float] | None
     intensity: str
     slices_mm: float | None = None
+    registered: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import torch
 
 from SegmentationAILib.catalog.monai_config import Config
 from SegmentationAILib.catalog.monai_transforms import Step, steps_of, transforms_of
+from SegmentationAILib.catalog.monai_unest import UNesT
 from SegmentationAILib.catalog.weights import fit, read_weights
 from SegmentationAILib.engine.sliding_window import FixedSteps
 from SegmentationAILib.errors import InputError
@@ -20,6 +21,8 @@ from SegmentationAILib.errors import InputError
 CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
 # Networks of monai.networks.nets that read one image and answer with logits on its voxels.
 NETWORKS = ("DynUNet", "SegResNet", "SwinUNETR", "UNet")
+# Networks that bundles define in scripts of their own, which are never run: written anew here.
+OWN_NETWORKS = {"scripts.networks.unest_base_patch_4.UNesT": UNesT}
 WayBack = Literal["labels", "probabilities", "logits"]
 # Arguments of older versions that change nothing.
 _OUTDATED = ("img_size",)
@@ -70,6 +73,8 @@ def read_bundle(folder: Path, *, weights: Path | None = None) -> Bundle:
     name, arguments = _network(config)
     state = read_weights(weights or folder / "models" / "model.pt")
     network = _built(name, arguments)
+    if isinstance(network, UNesT) and (windows is None or set(windows.side) != {UNesT.SIDE}):
+        raise InputError(f"The bundle's network reads windows of {UNesT.SIDE} voxels a side alone; set its roi_size.")
     fit(network, state)
     return Bundle(steps, network, arguments["out_channels"], windows, back)
 
@@ -94,14 +99,15 @@ def open_config(folder: Path, others: Mapping[str, Any] | None = None) -> Config
 
 
 def _network(config: Config) -> tuple[str, dict[str, Any]]:
-    """Name and arguments."""
+    """Name, as in ``NETWORKS`` or ``OWN_NETWORKS``, and arguments."""
     place = next((name for name in ("network_def", "network", "net") if name in config), "network_def")
     component = config.component(place)
     name = component["_target_"].removeprefix("monai.networks.nets.")
-    if name not in NETWORKS:
+    if name not in (*NETWORKS, *OWN_NETWORKS):
+        own = [target.rpartition(".")[2] for target in OWN_NETWORKS]
         raise InputError(
             f"The bundle's network is {component['_target_']}, which is not run here; those that are: "
-            f"{', '.join(NETWORKS)}."
+            f"{', '.join([*NETWORKS, *own])}."
         )
     arguments = config.arguments(component, place)
     if arguments.get("spatial_dims", 3) != 3 or arguments.get("in_channels", 1) != 1:
@@ -112,21 +118,25 @@ def _network(config: Config) -> tuple[str, dict[str, Any]]:
 
 
 def _built(name: str, arguments: Mapping[str, Any]) -> torch.nn.Module:
+    build = OWN_NETWORKS.get(name) or _of_monai(name)
+    known = inspect.signature(build).parameters
+    arguments = {key: value for key, value in arguments.items() if key in known or key not in _OUTDATED}
+    if unknown := set(arguments) - set(known):
+        raise InputError(f"The bundle's {name} has arguments that are not known here: {', '.join(sorted(unknown))}.")
+    try:
+        return build(**arguments)
+    except Exception as error:
+        raise InputError(f"The bundle's network cannot be made of its arguments ({error}).") from error
+
+
+def _of_monai(name: str) -> type[torch.nn.Module]:
     try:
         from monai.networks import nets  # noqa: PLC0415 - optional, and slow to import
     except ImportError as error:
         raise InputError(
             "MONAI bundles need the Python package 'monai'; install it with 'pip install monai'."
         ) from error
-    build = getattr(nets, name)
-    known = inspect.signature(build).parameters
-    arguments = {key: value for key, value in arguments.items() if key in known or key not in _OUTDATED}
-    if unknown := set(arguments) - set(known):
-        raise InputError(f"The bundle's {name} has arguments that MONAI does not know: {', '.join(sorted(unknown))}.")
-    try:
-        return build(**arguments)
-    except Exception as error:
-        raise InputError(f"The bundle's network cannot be made of its arguments ({error}).") from error
+    return getattr(nets, name)
 
 
 def _windows(config: Config) -> FixedSteps | None:

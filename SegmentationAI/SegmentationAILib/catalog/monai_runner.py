@@ -23,8 +23,8 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.preprocess import reorient
 from SegmentationAILib.volume import Grid, Volume
 
-# Of MONAI's networks that end with a linear layer, its name.
-_LAST_LAYERS = {"SegResNet": "conv_final.2.conv"}
+# Of the networks that end with a linear layer, its name.
+_LAST_LAYERS = {"SegResNet": "conv_final.2.conv", "UNesT": "out.conv.conv"}
 
 
 @torch.inference_mode()

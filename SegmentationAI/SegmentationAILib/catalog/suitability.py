@@ -69,11 +69,13 @@ def warnings_for(entry: Entry, volume: Volume) -> list[str]:
 
     Returns:
         Sentences: of a volume whose modality nobody tells, of values that are no HU, of voxels or slices further apart
-        than those that the model works on, of a volume that is small for its windows, and of networks of nnU-Net whose
-        training has not come to its end. Empty where all fits.
+        than those that the model works on, of a volume that is small for its windows, of a registration that the
+        model expects to have been done, and of networks of nnU-Net whose training has not come to its end. Empty where
+        all fits.
     """
     return [
         *_of_values(entry, volume),
+        *_of_registration(entry),
         *_of_spacing(entry, volume),
         *_of_extent(entry, volume),
         *_of_checkpoints(entry),
@@ -89,6 +91,15 @@ def _of_values(entry: Entry, volume: Volume) -> list[str]:
     if not volume.modality and entry.input.modality != "CT":
         return [f"The volume does not say how it was made; '{entry.id}' reads {entry.input.modality}."]
     return []
+
+
+def _of_registration(entry: Entry) -> list[str]:
+    if not entry.input.registered:
+        return []
+    return [
+        f"'{entry.id}' reads images that were registered to {entry.input.registered} beforehand; on any other its "
+        "labels are wrong."
+    ]
 
 
 def _of_spacing(entry: Entry, volume: Volume) -> list[str]:
