@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from SegmentationAILib.catalog.monai_folder import Bundle
 from SegmentationAILib.catalog.monai_grids import nearest, positions
-from SegmentationAILib.catalog.monai_transforms import Image, Orient, Space, Step
+from SegmentationAILib.catalog.monai_image import image_and_placing
+from SegmentationAILib.catalog.monai_transforms import Image, Orient
 from SegmentationAILib.engine.cpu_layers import fast_on_cpu
-from SegmentationAILib.engine.device import choose_device
 from SegmentationAILib.engine.label_stream import LabelStream
 from SegmentationAILib.engine.linear_head import LinearHead, linear_head, without_last
 from SegmentationAILib.engine.memory_plan import Placing, placing_for, with_less_memory
 from SegmentationAILib.engine.precision import inference_precision
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.sliding_window import FixedSteps, Runner, slide, sums_bytes, sums_dtype
-from SegmentationAILib.errors import InputError
 from SegmentationAILib.preprocess import reorient
 from SegmentationAILib.volume import Grid, Volume
 
@@ -57,18 +56,13 @@ def segment(
         Cancelled: the user cancelled.
     """
     progress = progress or Progress()
-    if not volume.grid.is_orthogonal:
-        raise InputError("The volume's axes are not at right angles; resample it to a regular grid first.")
-    place = choose_device(device)
-    progress(0.0, "Preparing the image")
 
-    def planned(placing: Placing) -> tuple[Placing, Image]:
-        image = prepared(bundle.steps, volume, placing.device, spacing)
-        windows, (network, outputs, _) = _windows(bundle, image), _network(bundle, placing.device)
+    def plan(image: Image, place: torch.device) -> Placing:
+        windows, (network, outputs, _) = _windows(bundle, image), _network(bundle, place)
         sums = sums_bytes(tuple(image.values.shape), windows, outputs)
-        return placing_for(network, (1, *windows.side), sums, placing.device, batch, progress), image
+        return placing_for(network, (1, *windows.side), sums, place, batch, progress)
 
-    placing, image = with_less_memory(planned, Placing(place, 1, place), progress)
+    image, placing = image_and_placing(bundle.steps, volume, plan, spacing=spacing, device=device, progress=progress)
     home = _home(bundle, volume)
     labels = with_less_memory(lambda placed: _labels(bundle, image, home, placed, progress), placing, progress)
     progress(1.0, "Done")
@@ -111,22 +105,3 @@ def _network(bundle: Bundle, place: torch.device) -> tuple[torch.nn.Module, int,
     if last is not None and (head := linear_head([network], last)) is not None:
         network, outputs = without_last(network, last), head.features
     return (fast_on_cpu(network) if place.type == "cpu" else network), outputs, head
-
-
-def prepared(
-    steps: Sequence[Step], volume: Volume, place: torch.device, spacing: Sequence[float] | None = None
-) -> Image:
-    """What the network reads.
-
-    Args:
-        steps: of the bundle.
-        volume: with axes at right angles.
-        place: where it is computed.
-        spacing: mm along (i, j, k), instead of what the steps say.
-    """
-    array = np.ascontiguousarray(volume.array, dtype=np.float32)
-    image = Image(torch.from_numpy(array).to(place).permute(2, 1, 0), volume.grid)
-    for step in steps:
-        other = spacing is not None and isinstance(step, Space)
-        image = (Space(tuple(float(mm) for mm in spacing)) if other else step)(image)
-    return Image(image.values.contiguous(), image.grid)
