@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from LungNoduleAILib.followup.comparison import FollowUp
 from LungNoduleAILib.guidelines import brock, bts, fleischner, herder, lung_rads, mayo
@@ -53,17 +54,23 @@ def assess(
     findings = findings_of(nodules, follow_up, corrections)
     multiple = fleischner.are_multiple(findings)
     return tuple(
-        Assessment(
-            finding,
-            lung_rads.classify(finding),
-            fleischner.recommend(finding, patient, is_multiple),
-            bts.recommend(finding, patient),
-            brock.risk(finding, patient),
-            mayo.risk(finding, patient),
-            herder.risk(finding, patient),
-        )
+        _assessed(finding, patient, is_multiple)
         for finding, is_multiple in zip(findings, multiple, strict=True)
         if only is None or finding.id == only
+    )
+
+
+# A panel shows a nodule again after each decision, of which most leave it as it is.
+@lru_cache(maxsize=1024)
+def _assessed(finding: Finding, patient: Patient, is_multiple: bool) -> Assessment:
+    return Assessment(
+        finding,
+        lung_rads.classify(finding),
+        fleischner.recommend(finding, patient, is_multiple),
+        bts.recommend(finding, patient),
+        brock.risk(finding, patient),
+        mayo.risk(finding, patient),
+        herder.risk(finding, patient),
     )
 
 
@@ -80,10 +87,14 @@ def findings_of(
         if nodule.id in pairs:
             finding = pairs[nodule.id].finding(len(nodules))
         else:
-            finding = of_nodule(nodule, len(nodules))
-            if follow_up is None:
-                finding = replace(finding, behaviour=Behaviour.BASELINE)
-            elif nodule.id in new:
-                finding = replace(finding, behaviour=Behaviour.NEW)
-        found.append(replace(finding, **(corrections or {}).get(nodule.id, {})))
+            behaviour = Behaviour.BASELINE if follow_up is None else Behaviour.NEW if nodule.id in new else None
+            finding = _measured(nodule, len(nodules), behaviour)
+        said = (corrections or {}).get(nodule.id)
+        found.append(replace(finding, **said) if said else finding)
     return tuple(found)
+
+
+# All nodules of a CT are asked for again where one changes.
+@lru_cache(maxsize=1024)
+def _measured(nodule: Nodule, count: int, behaviour: Behaviour | None) -> Finding:
+    return replace(of_nodule(nodule, count), behaviour=behaviour)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from LungNoduleAILib.assessment import findings_of
@@ -10,7 +10,6 @@ from LungNoduleAILib.followup.comparison import FollowUp
 from LungNoduleAILib.guidelines import brock, lung_rads
 from LungNoduleAILib.guidelines.answers import Range
 from LungNoduleAILib.guidelines.findings import Finding, Lobe
-from LungNoduleAILib.guidelines.logistic import Risk
 from LungNoduleAILib.guidelines.patient import Patient
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.reading import Entry, Reading
@@ -59,9 +58,9 @@ def rows_of(reading: Reading, follow_up: FollowUp | None = None) -> list[Row]:
         InputError: a correction is out of range or contradicts another value.
     """
     found = _findings(reading, follow_up)
-    changes = {pair.current.id: pair for pair in follow_up.pairs} if follow_up else {}
+    growth = {pair.current.id: pair.volume_change for pair in follow_up.pairs} if follow_up else {}
     return [
-        _row(one, found[one.nodule.id], reading.patient, changes.get(one.nodule.id), follow_up is not None)
+        _row(one, found[one.nodule.id], reading.patient, growth.get(one.nodule.id), follow_up is not None)
         for one in reading.entries
     ]
 
@@ -92,7 +91,9 @@ def place_of(nodule: Nodule, lobe: Lobe | None) -> str:
     return ", ".join(part for part in (f"{nodule.lung} lung" if nodule.lung else "", zone) if part)
 
 
-def _row(one: Entry, finding: Finding, patient: Patient, pair, compared: bool) -> Row:
+# A table asks for all nodules again where one changes.
+@lru_cache(maxsize=1024)
+def _row(one: Entry, finding: Finding, patient: Patient, growth: float | None, compared: bool) -> Row:
     nodule, character = one.nodule, one.nodule.character
     remarks = [*(character.warnings if character else ()), *(nodule.ratings.text if nodule.ratings else ())]
     return Row(
@@ -102,10 +103,10 @@ def _row(one: Entry, finding: Finding, patient: Patient, pair, compared: bool) -
         volume_mm3=nodule.measurements.volume_mm3,
         mean_hu=nodule.measurements.mean_hu,
         kind=finding.kind.value if finding.kind else "",
-        growth=pair.volume_change if pair else None,
+        growth=growth,
         behaviour=finding.behaviour.value if compared and finding.behaviour else "",
         score=nodule.score,
-        lung_rads=_category(finding),
+        lung_rads=_category(replace(finding, nodule_count=None)),
         brock=_risk(finding, patient),
         verdict=one.decision.verdict,
         added=one.decision.added,
@@ -113,21 +114,17 @@ def _row(one: Entry, finding: Finding, patient: Patient, pair, compared: bool) -
     )
 
 
+# Lung-RADS does not count the others.
 @lru_cache(maxsize=1024)
-def _category(finding: Finding) -> str:
-    answer = lung_rads.classify(finding)
+def _category(uncounted: Finding) -> str:
+    answer = lung_rads.classify(uncounted)
     if not isinstance(answer, Range):
         return answer.category
     return _RANGE.join(dict.fromkeys((answer.low.category, answer.high.category)))
 
 
-@lru_cache(maxsize=1024)
 def _risk(finding: Finding, patient: Patient) -> tuple[float, float] | None:
-    """Kept, since a table asks for all nodules again where one changes."""
     try:
-        answer = brock.risk(finding, patient)
+        return brock.extremes(finding, patient)
     except InputError:
         return None
-    if isinstance(answer, Range):
-        return answer.low.probability, answer.high.probability
-    return (answer.probability,) * 2 if isinstance(answer, Risk) else None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import typing
 import zlib
+from collections import OrderedDict
 from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +58,28 @@ def from_text(text: str) -> tuple[Reading, Grid]:
         raise InputError("The findings' record is damaged; detect the nodules again.") from error
 
 
-# The same text is asked for at each look at a reading.
-parsed = lru_cache(maxsize=8)(from_text)
+def parsed(text: str) -> tuple[Reading, Grid]:
+    """As ``from_text``; the same text is asked for at each look at a reading, and read once."""
+    if text not in _known:
+        remember(text, *from_text(text))
+    _known.move_to_end(text)
+    return _known[text]
+
+
+def remember(text: str, reading: Reading, grid: Grid) -> None:
+    """Spare ``parsed`` the reading of a text that ``to_text`` made, less what writing rounds: it must hold none but
+    masks and a registration that were read from a text.
+    """
+    _known[text] = (reading, grid)
+    if len(_known) > _MOST_KNOWN:
+        _known.popitem(last=False)
+
+
+_known: OrderedDict[str, tuple[Reading, Grid]] = OrderedDict()
+_MOST_KNOWN = 8
+# What was written of parts that one change of a reading leaves as they are; of an entry, with its mask's place.
+_written_masks: WeakKeyDictionary[NoduleMask, dict[str, Any]] = WeakKeyDictionary()
+_written_entries: WeakKeyDictionary[Entry, tuple[int, dict[str, Any]]] = WeakKeyDictionary()
 
 
 class _Writer(Writer):
@@ -85,15 +107,23 @@ class _Writer(Writer):
 
     def _pooled(self, value: Any) -> int:
         if id(value) not in self._places:
-            written = self._mask(value) if isinstance(value, NoduleMask) else super().plain(value)
+            written = self._mask(value) if isinstance(value, NoduleMask) else self._entry(value)
             self._places[id(value)] = len(self.pool)
             self._seen.append(value)
             self.pool.append(written)
         return self._places[id(value)]
 
-    def _mask(self, value: NoduleMask) -> Any:
-        steps = np.round(np.clip(value.occupancy, 0, 1) * _OCCUPANCY_STEPS).astype(np.uint8)
-        return {"occupancy": packed(steps), "grid": self.plain(value.grid)}
+    def _mask(self, value: NoduleMask) -> dict[str, Any]:
+        if value not in _written_masks:
+            steps = np.round(np.clip(value.occupancy, 0, 1) * _OCCUPANCY_STEPS).astype(np.uint8)
+            _written_masks[value] = {"occupancy": packed(steps), "grid": self.plain(value.grid)}
+        return _written_masks[value]
+
+    def _entry(self, value: Entry) -> dict[str, Any]:
+        place = self._pooled(value.nodule.mask)
+        if _written_entries.get(value, (None,))[0] != place:
+            _written_entries[value] = (place, super().plain(value))
+        return _written_entries[value][1]
 
 
 class _Reader(Reader):

@@ -12,8 +12,8 @@ from LungNoduleAILib.node_roles import MARKUPS_ROLE, PRIOR_ROLE, RECORD_ROLE, TA
 from LungNoduleAILib.nodule import Nodule
 from LungNoduleAILib.panel_results import Case
 from LungNoduleAILib.reading import Reading
-from LungNoduleAILib.record import parsed, to_text
-from LungNoduleAILib.scene_findings import nodule_columns, place_points
+from LungNoduleAILib.record import parsed, remember, to_text
+from LungNoduleAILib.scene_findings import decision_columns, nodule_columns, place_points
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.labels import LabelMap, cropped, on_grid
 from SegmentationAILib.scene import (
@@ -73,10 +73,13 @@ def write_reading(
         markups, table = (segmentation.GetNodeReference(role) for role in (MARKUPS_ROLE, TABLE_ROLE))
         if markups is not None and before.nodules != after.nodules:
             place_points(markups, after.nodules)
-        if table is not None:
+        if table is not None and not (before.nodules == after.nodules and _write_cells(table, decision_columns(after))):
             _fill_table(table, nodule_columns(after))
+        text = to_text(after, grid)
+        if after.prior is before.prior and {one.mask for one in now.values()} <= {one.mask for one in then.values()}:
+            remember(text, after, grid)
         # Last, since the panel reads all when it changes.
-        segmentation.GetNodeReference(RECORD_ROLE).SetText(to_text(after, grid))
+        segmentation.GetNodeReference(RECORD_ROLE).SetText(text)
 
 
 def write_segment(segmentation: slicer.vtkMRMLSegmentationNode, nodule: Nodule, inside: LabelMap) -> None:
@@ -202,3 +205,16 @@ def _fill_table(table: slicer.vtkMRMLTableNode, columns: Sequence[tuple[str, Seq
     table.RemoveAllColumns()
     for column in table_columns(columns):
         table.AddColumn(column)
+
+
+def _write_cells(table: slicer.vtkMRMLTableNode, columns: Sequence[tuple[str, Sequence[str]]]) -> bool:
+    """Change the cells of columns of text that say something else; False where the table has not these columns."""
+    places = [table.GetColumnIndex(name) for name, _values in columns]
+    if min(places) < 0 or any(len(values) != table.GetNumberOfRows() for _name, values in columns):
+        return False
+    with slicer.util.NodeModify(table):
+        for place, (_name, values) in zip(places, columns, strict=True):
+            for row, value in enumerate(values):
+                if table.GetCellText(row, place) != value:
+                    table.SetCellText(row, place, value)
+    return True

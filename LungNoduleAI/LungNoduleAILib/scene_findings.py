@@ -87,9 +87,13 @@ def nodule_columns(reading: Reading) -> list[tuple[str, Sequence]]:
         cells = [row[index] for row in values]
         kind = np.int32 if column.name == "id" else np.float64
         columns.append((column.name, cells if column.is_text else np.array(cells, dtype=kind)))
+    return [*columns, *decision_columns(reading)]
+
+
+def decision_columns(reading: Reading) -> list[tuple[str, list[str]]]:
+    """Those of the nodule table that say what the reader decided."""
     decisions = list(reading.decisions.values())
     return [
-        *columns,
         ("decision", [one.verdict.value for one in decisions]),
         ("decided_at", [one.at.isoformat() if one.at else "" for one in decisions]),
         ("outline_edited", ["yes" if one.edited else "no" for one in decisions]),

@@ -9,9 +9,10 @@ import pytest
 import slicer
 from nodule_scene import FOUND, MISSED, ball, chest_with_findings, in_scene, in_study, with_prior
 
-from LungNoduleAILib import scene, workflow, workflow_report
+from LungNoduleAILib import record, scene, workflow, workflow_report
 from LungNoduleAILib.guidelines.findings import Kind
 from LungNoduleAILib.guidelines.patient import Patient
+from LungNoduleAILib.node_roles import RECORD_ROLE
 from LungNoduleAILib.review import Verdict
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.scene import mask_from_segment
@@ -62,6 +63,26 @@ def test_undo_goes_back_step_by_step_and_then_says_that_there_is_nothing(finding
     assert verdicts(findings)[0] is Verdict.OPEN
     with pytest.raises(InputError, match="nothing to undo"):
         workflow.undo(findings)
+
+
+def test_what_is_remembered_of_a_record_is_what_is_read_from_it(findings):
+    changes = (
+        lambda: workflow.decide(findings, 2, Verdict.REJECTED),
+        lambda: workflow.correct(findings, 1, "spiculation", True),
+        lambda: workflow.correct(findings, 1, "kind", Kind.PART_SOLID),
+        lambda: workflow.set_patient(findings, Patient(age=64.5, female=True), {"lungs_evaluable": True}),
+        lambda: workflow.undo(findings),
+    )
+    for change in changes:
+        change()
+        text = findings.GetNodeReference(RECORD_ROLE).GetText()
+        remembered, read = record.parsed(text)[0], record.from_text(text)[0]
+        assert remembered is scene.reading_from_scene(findings)
+        for name in ("task", "patient", "exam_inputs", "decisions", "corrections", "uids"):
+            assert getattr(remembered, name) == getattr(read, name)
+        assert [one.measurements for one in remembered.nodules] == [one.measurements for one in read.nodules]
+        assert [(one.at, one.action) for one in remembered.steps] == [(one.at, one.action) for one in read.steps]
+        assert record.to_text(read, record.from_text(text)[1]) == text
 
 
 def test_a_nodule_that_was_missed_is_added_by_a_click_and_taken_back(findings):

@@ -217,6 +217,17 @@ def test_300_nodules_are_filtered(panel):
     assert len(texts(panel.ui.nodulesTable)) == 151
 
 
+def test_a_decision_touches_one_row_of_the_table(detected):
+    table = detected.ui.nodulesTable
+    cells = [[table.item(row, column) for column in range(table.columnCount)] for row in range(table.rowCount)]
+    click_row(table, 1)
+    click(detected.ui.acceptButton)
+    now = [[table.item(row, column) for column in range(table.columnCount)] for row in range(table.rowCount)]
+    assert [row for row, (one, other) in enumerate(zip(cells, now, strict=True)) if one[0] is not other[0]] == [1]
+    assert texts(table)[1][-1] == "\N{CHECK MARK}"
+    assert detected.widget.review.table.chosen_id == detected.widget.review.table.rows[1].id
+
+
 def test_widest_rows_fit_a_panel_of_350_pixels(panel):
     wide = {"mean_diameter_mm": 28.8, "volume_mm3": 14137.0, "mean_hu": -650.0, "kind": "part-solid", "score": 0.88}
     said = {"growth": 1.25, "behaviour": "growing", "lung_rads": "4A–4X", "brock": (0.38, 0.88)}

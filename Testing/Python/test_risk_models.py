@@ -333,3 +333,26 @@ def test_other_bad_inputs_are_refused():
     with pytest.raises(InputError, match="never smoked but has pack-years"):
         Patient(ever_smoked=False, pack_years=3)
     assert Patient(ever_smoked=True, pack_years=0).is_smoker
+
+
+maybe = {
+    "age": st.none() | ages,
+    "female": st.none() | flags,
+    "family_history": st.none() | flags,
+    "emphysema": st.none() | flags,
+}
+seen = {
+    "kind": st.none() | st.sampled_from(Kind),
+    "lobe": st.none() | st.sampled_from(Lobe),
+    "spiculation": st.none() | flags,
+    "nodule_count": st.none() | st.integers(1, 300),
+}
+
+
+@settings(max_examples=40)
+@given(diameters, st.fixed_dictionaries(seen), st.fixed_dictionaries(maybe), st.sampled_from(["2a", "2b"]))
+def test_brocks_extremes_are_the_ends_of_its_range(diameter, nodule, patient, model):
+    finding, person = Finding(long_axis_mm=diameter, **nodule), Patient(**patient)
+    found = brock.risk(finding, person, model)
+    ends = (found.low, found.high) if isinstance(found, Range) else (found, found)
+    assert brock.extremes(finding, person, model) == pytest.approx([one.probability for one in ends], rel=1e-9)

@@ -48,12 +48,17 @@ class Risk:
     @property
     def probability(self) -> float:
         """0…1."""
-        return 1 / (1 + math.exp(-self.logit))
+        return probability_of(self.logit)
 
     @property
     def text(self) -> str:
         """One sentence for the user."""
         return f"The {self.model} estimates a risk of malignancy of {self.probability:.1%} ({self.source})."
+
+
+def probability_of(logit: float) -> float:
+    """0…1."""
+    return 1 / (1 + math.exp(-logit))
 
 
 def linear(name: str, value: float, coefficient: float) -> Term:

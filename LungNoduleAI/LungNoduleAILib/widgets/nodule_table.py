@@ -41,11 +41,14 @@ class NoduleTable:
         self._prepare()
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Replace all rows; the chosen nodule stays chosen."""
-        kept = self.chosen_id
-        self._rows = list(rows)
-        self._sort_and_fill()
-        self._mark_chosen(kept)
+        """Show these rows, of which those that are as before are left alone; the chosen nodule stays chosen."""
+        kept, before = self.chosen_id, self._rows
+        self._rows = self._sorted(rows)
+        if [row.id for row in before] == self.all_ids:
+            self._fill([index for index, row in enumerate(self._rows) if row != before[index]])
+        else:
+            self._fill_all()
+            self._mark_chosen(kept)
 
     def filter(self, minimum_score: float, minimum_diameter_mm: float = 0.0) -> None:
         """Hide the rows below a score or a mean diameter; a nodule that the reader added has no score to fall below."""
@@ -122,23 +125,31 @@ class NoduleTable:
         self._fit_columns()
         self._fit_height()
 
-    def _sort_and_fill(self) -> None:
+    def _sorted(self, rows: Sequence[Row]) -> list[Row]:
         header = self._widget.horizontalHeader()
         order = self._columns[header.sortIndicatorSection()].order
-        descending = header.sortIndicatorOrder() == qt.Qt.DescendingOrder
-        self._rows.sort(key=order, reverse=descending)
+        return sorted(rows, key=order, reverse=header.sortIndicatorOrder() == qt.Qt.DescendingOrder)
+
+    def _fill_all(self) -> None:
         self._widget.blockSignals(True)
         self._widget.clearSelection()
         self._widget.setRowCount(len(self._rows))
-        for index, row in enumerate(self._rows):
+        self._widget.blockSignals(False)
+        self._fit_height()
+        self._fill(range(len(self._rows)))
+
+    def _fill(self, indexes: Sequence[int]) -> None:
+        self._widget.blockSignals(True)
+        for index in indexes:
+            row = self._rows[index]
             tool_tip = row_tool_tip(row)
             for position, column in enumerate(self._columns):
                 item = self._item(column, row)
                 item.setToolTip(tool_tip or column.tool_tip)
                 self._widget.setItem(index, position, item)
         self._widget.blockSignals(False)
-        self._fit_columns()
-        self._fit_height()
+        if indexes:
+            self._fit_columns()
         self.filter(self._minimum_score, self._minimum_diameter_mm)
 
     def _fit_columns(self) -> None:
@@ -179,7 +190,8 @@ class NoduleTable:
 
     def _on_header_clicked(self, _section: int) -> None:
         kept = self.chosen_id
-        self._sort_and_fill()
+        self._rows = self._sorted(self._rows)
+        self._fill_all()
         self._mark_chosen(kept)
 
     def _on_chosen(self) -> None:
