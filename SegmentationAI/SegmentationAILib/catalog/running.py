@@ -17,6 +17,7 @@ from SegmentationAILib.catalog.lungmask_network import read_lungmask
 from SegmentationAILib.catalog.monai_folder import read_bundle
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.catalog.nnunet_runner import Options, segment
+from SegmentationAILib.catalog.pieces import keep_pieces
 from SegmentationAILib.catalog.store import installed
 from SegmentationAILib.catalog.suitability import check_segmentation
 from SegmentationAILib.catalog.tasks import parts_for
@@ -112,6 +113,7 @@ def _by_nnunet(
         here = labels[window]
         for value, label in part["labels"].items():
             here[found == int(value)] = label
+    keep_pieces(labels, entry.settings.get("pieces", {}), float(np.prod(grid.spacing)) / 1000)
     return np.ascontiguousarray(reorient(labels, grid, volume.grid)) if orientation else labels
 
 
