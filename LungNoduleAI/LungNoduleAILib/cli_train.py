@@ -93,14 +93,14 @@ def nodule(data: Path, out: Path, blend: bool, **options: Any) -> None:
         device, report = options["device"], _report(recipe)
         if (data / _PUBLIC_NODULES).is_dir():
             _refuse_freeze(options)
-            training = _settings(out, start, options, {"data": "the public sets", "split": "split.json"})
+            training = _settings(out, recipe, start, options, {"data": "the public sets", "split": "split.json"})
             network = None if start is None else network_of(start)
             fitted = nodules.train(data, out, recipe, device, start=network, report=report)
         else:
             scans = user_scans.read_user_scans(data, out / "prepared")
             split = scans.split.as_text()
             click.echo(_told(split, sum(map(user_scans.count_nodules, scans.train)), "nodules"))
-            training = _settings(out, start, options, {"split": split, "blend": blend})
+            training = _settings(out, recipe, start, options, {"split": split, "blend": blend})
             fitted = fine_tuning.fine_tune(
                 scans,
                 out,
@@ -139,14 +139,14 @@ def organs(data: Path, out: Path, **options: Any) -> None:
         device, report = options["device"], _report(recipe)
         if (data / _PUBLIC_ORGANS).is_dir():
             _refuse_freeze(options)
-            training = _settings(out, start, options, {"data": "the public sets"})
+            training = _settings(out, recipe, start, options, {"data": "the public sets"})
             network = None if start is None else network_of(start)
             fitted = recipe_of_organs.train(data, out, recipe, device, start=network, report=report)
         else:
             cases = user_cases.read_user_cases(data, out / "prepared")
             split, drawn = cases.split.as_text(), [CLASS_NAMES[n] for n in cases.drawn.nonzero()[0]]
             click.echo(_told(split, len(drawn), "classes"))
-            training = _settings(out, start, options, {"split": split, "drawn": drawn})
+            training = _settings(out, recipe, start, options, {"split": split, "drawn": drawn})
             fitted = organ_fine_tuning.fine_tune(
                 cases, out, recipe, device, start=start, freeze_encoder=options["freeze"] == "encoder", report=report
             )
@@ -190,18 +190,20 @@ def _recipe(usual: Recipe, start: Model | None, options: Mapping[str, Any]) -> R
     return replace(usual, **{name: options[name] for name in names if options[name] is not None})
 
 
-def _settings(out: Path, start: Model | None, options: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(
+    out: Path, recipe: Recipe, start: Model | None, options: Mapping[str, Any], more: Mapping[str, Any]
+) -> dict[str, Any]:
     """What a run started with, kept beside its checkpoint, which must not go on with anything else.
 
     Raises:
         InputError: the folder's run started with something else.
     """
     settings = {"from": None if start is None else start.sha256, "freeze": options["freeze"], **more}
-    from SegmentationAILib.training.fit import CHECKPOINT
+    from SegmentationAILib.training.fit import held_state
     from SegmentationAILib.writing import atomic_write
 
     path = out / SETTINGS_FILE
-    if (out / CHECKPOINT).exists() and path.exists():
+    if held_state(out, recipe) is not None and path.exists():
         held = json.loads(path.read_text(encoding="utf-8"))
         changed = sorted(name for name in settings.keys() | held.keys() if settings.get(name) != held.get(name))
         if changed:

@@ -296,7 +296,7 @@ def train(monkeypatch):
     return run
 
 
-def test_command_fine_tunes_a_model_on_a_folder(train, masked, start, tmp_path):
+def test_command_fine_tunes_a_model_on_a_folder(train, masked, start, tmp_path, monkeypatch):
     arguments = ("--data", masked, "--out", tmp_path / "out", "--from", start, "--freeze", "encoder", "--seed", 5)
     result = train(*arguments)
     assert result.exit_code == 0, result.output
@@ -321,6 +321,11 @@ def test_command_fine_tunes_a_model_on_a_folder(train, masked, start, tmp_path):
     other = train(*arguments[:-4], "--seed", 5)
     assert other.exit_code == EXIT_BAD_INPUT
     assert "started otherwise (freeze differ)" in other.stderr
+
+    monkeypatch.setattr(fine_tuning, "fine_tune", lambda *_, **__: pytest.fail("told after the scans were prepared"))
+    other = train(*arguments[:-1], 6)
+    assert other.exit_code == EXIT_BAD_INPUT
+    assert "another recipe (seed differ)" in other.stderr
 
 
 @pytest.mark.parametrize(

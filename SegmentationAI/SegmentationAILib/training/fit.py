@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -99,6 +99,30 @@ class Fitted:
     score: float
     stopped_early: bool
     figures: Mapping[str, float] = field(default_factory=dict)
+
+
+def held_state(out: Path, recipe: Recipe, place: torch.device | str = "cpu") -> dict[str, Any] | None:
+    """The checkpoint that a run in this folder would go on from; None where there is none.
+
+    Raises:
+        InputError: it is of another recipe, or damaged.
+    """
+    path = out / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location=place, weights_only=True)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(f"The checkpoint '{path}' is damaged; choose an empty folder.") from error
+    held, asked = json.loads(state["recipe"]), asdict(recipe)
+    # How many processes make the patches changes nothing that is learnt.
+    changed = sorted(key for key in asked if key != "workers" and held.get(key) != asked[key])
+    if changed:
+        raise InputError(
+            f"The checkpoint in {out} was made with another recipe ({', '.join(changed)} differ); "
+            "choose an empty folder, or the recipe that it was started with."
+        )
+    return state
 
 
 def fit(
@@ -223,20 +247,9 @@ class _Run:
         partial.replace(self.path)
 
     def resume(self, place: torch.device) -> None:
-        if not self.path.exists():
+        state = held_state(self.path.parent, self.recipe, place)
+        if state is None:
             return
-        try:
-            state = torch.load(self.path, map_location=place, weights_only=True)
-        except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-            raise InputError(f"The checkpoint '{self.path}' is damaged; choose an empty folder.") from error
-        held, asked = json.loads(state["recipe"]), asdict(self.recipe)
-        # How many processes make the patches changes nothing that is learnt.
-        changed = sorted(key for key in asked if key != "workers" and held.get(key) != asked[key])
-        if changed:
-            raise InputError(
-                f"The checkpoint in {self.path.parent} was made with another recipe ({', '.join(changed)} differ); "
-                "choose an empty folder, or the recipe that it was started with."
-            )
         try:
             self.network.load_state_dict(state["network"])
             self.average.resume(state["average"], state["step"])
