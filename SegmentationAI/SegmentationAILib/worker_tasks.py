@@ -13,6 +13,7 @@ TASKS = {
     "rebuild structures": Entry(f"{_TASKS}:rebuild", f"{_TYPES}:Built", f"{_TYPES}:Edited"),
     "set rule": Entry(f"{_TASKS}:set_rule", f"{_TYPES}:Built", _SET),
     "contour tumour": Entry(f"{_TASKS}:contour_tumour", f"{_TYPES}:Built", f"{_TYPES}:Clicked"),
+    "unite phases": Entry(f"{_TASKS}:unite_phases", f"{_TYPES}:United", f"{_TYPES}:Phases"),
     "evaluate dose": Entry(
         f"{_TASKS}:evaluate", "SegmentationAILib.radiotherapy.evaluation:DoseEvaluation", f"{_TYPES}:OnVolume"
     ),

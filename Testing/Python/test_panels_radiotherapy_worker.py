@@ -288,3 +288,24 @@ widget.cleanup()
     environment = launching.environment(["LungNoduleAILib.worker_tasks"])
     environment["PYTHONPATH"] = os.pathsep.join((str(ROOT / "Testing"), environment["PYTHONPATH"]))
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+
+
+def test_an_itv_is_united_by_the_worker(panel, structures, ct):
+    """For a window of one's own: the tumour moves 10 mm to the head between two phases."""
+    volume, logic, travelled = volume_from_node(ct), panel.widget.logic, []
+    phases = []
+    for shift in (0, 10):
+        phase = add_volume(Volume(volume.array, volume.grid, f"phase {shift}"))
+        gtv = RTStructure("GTVp", Role.GTV, ball(volume.grid, (60, 0, shift), 20))
+        phases.append((phase, add_structure_set(StructureSet(volume.grid, (gtv,), f"drawn {shift}"), phase), "GTVp"))
+
+    def steps():
+        travelled.append((yield from logic.unitingPhases(structures, ct, phases)))
+
+    panel.widget.runControls.start(steps())
+    assert panel.widget.runControls.running
+    end(panel)
+    assert panel.message == ""
+    assert travelled == [pytest.approx((0, 0, 10), abs=0.5)]
+    united = ball(volume.grid, (60, 0, 0), 20) | ball(volume.grid, (60, 0, 10), 20)
+    assert np.array_equal(structure_set_from_node(structures, ct)["ITVp"].mask, united)

@@ -160,11 +160,24 @@ class RadiotherapyLogic:
             target's name in it.
         :param align: lay each phase on the CT first by a turn and a shift.
         :return: how far the target's centre travels along R, A and S, mm.
+        :raises Cancelled: the user cancelled.
         """
-        self.requireDependencies()
-        from SegmentationAILib.radiotherapy.phase_workflow import unite_phases
+        return background.finish_here(self.unitingPhases(segmentation, volumeNode, phases, name, align), progress)
 
-        return unite_phases(segmentation, volumeNode, phases, name, align, progress).excursion_mm
+    def unitingPhases(
+        self,
+        segmentation: slicer.vtkMRMLSegmentationNode,
+        volumeNode: slicer.vtkMRMLScalarVolumeNode,
+        phases: Sequence[tuple[slicer.vtkMRMLScalarVolumeNode, slicer.vtkMRMLSegmentationNode, str]],
+        name: str = "ITVp",
+        align: bool = False,
+    ) -> Steps[tuple[float, float, float]]:
+        """The steps of ``internalTarget``, for a window that stays alive meanwhile."""
+        self.requireDependencies()
+        yield from importing((*_SLOW_IMPORTS, "SegmentationAILib.radiotherapy.phase_workflow"))
+        from SegmentationAILib.radiotherapy.phase_workflow import uniting_phases
+
+        return (yield from uniting_phases(segmentation, volumeNode, phases, name, align))
 
     def phaseVolumes(self, sequenceNode) -> list[slicer.vtkMRMLScalarVolumeNode]:
         """The volumes of a sequence node, such as the phases of a 4-D CT."""

@@ -57,3 +57,29 @@ class Built:
 
     structures: LayeredSet
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Phases:
+    """A CT with the phases of a 4-D CT.
+
+    Attributes:
+        phases: each with the structures that were drawn on it.
+        targets: name of the target in each.
+    """
+
+    case: OnVolume
+    phases: tuple[OnVolume, ...]
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class United:
+    """A target over the phases.
+
+    Attributes:
+        excursion_mm: how far its centre travels from end to end along R, A and S.
+    """
+
+    built: Built
+    excursion_mm: tuple[float, float, float]

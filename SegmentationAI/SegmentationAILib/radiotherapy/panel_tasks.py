@@ -16,8 +16,9 @@ from SegmentationAILib.radiotherapy.dose import read_dose
 from SegmentationAILib.radiotherapy.drawing import draw_missing
 from SegmentationAILib.radiotherapy.evaluation import DoseEvaluation, evaluate_dose
 from SegmentationAILib.radiotherapy.gtv import start
+from SegmentationAILib.radiotherapy.internal_target import Phase, internal_target
 from SegmentationAILib.radiotherapy.layered_set import LayeredSet, changes, layered
-from SegmentationAILib.radiotherapy.panel_results import Built, Clicked, Edited, OnVolume
+from SegmentationAILib.radiotherapy.panel_results import Built, Clicked, Edited, OnVolume, Phases, United
 from SegmentationAILib.radiotherapy.rtstruct_reader import read_rtstruct
 from SegmentationAILib.radiotherapy.rtstruct_writer import write_rtstruct
 from SegmentationAILib.radiotherapy.rule_parser import parse_rule
@@ -26,6 +27,7 @@ from SegmentationAILib.radiotherapy.template import apply, read_template
 from SegmentationAILib.volume import DicomSource, Volume
 
 _GTV_COLOUR = (0.9, 0.1, 0.3)
+_ITV_COLOUR = (0.96, 0.51, 0.19)
 
 
 def apply_protocol(held: OnVolume, task: Task, progress: Progress) -> Built:
@@ -108,6 +110,28 @@ def contour_tumour(held: Clicked, task: Task, progress: Progress) -> Built:
     gtv = RTStructure(name, role_of_name(name), mask, colour, Origin.SEMIAUTOMATIC)
     share = progress.part(len(clicks) / (len(clicks) + 1), 1.0)
     return Built(changes(before, graph.rebuild(before.with_structure(gtv), [name], progress=share)))
+
+
+def unite_phases(held: Phases, task: Task, progress: Progress) -> United:
+    """Unite a target over phases as the structure of the task's ``name``, and make what is derived from it again.
+
+    With the task's ``align`` each phase is laid on the CT first by a turn and a shift.
+
+    Raises:
+        InputError: there is no phase, or the target of one is missing, empty or outside the CT.
+        Cancelled: the user cancelled.
+    """
+    name, before = str(task.options["name"]), held.case.structures.unlayered()
+    drawn = [
+        Phase(one.volume, one.structures.unlayered()[target].mask)
+        for one, target in zip(held.phases, held.targets, strict=True)
+    ]
+    align = bool(task.options["align"])
+    union = internal_target(drawn, onto=held.case.volume, align=align, progress=progress.part(0.0, 0.8))
+    colour = before[name].colour if name in before else _ITV_COLOUR
+    itv = RTStructure(name, Role.ITV, union.mask, colour, Origin.SEMIAUTOMATIC)
+    after = graph.rebuild(before.with_structure(itv), [name], progress=progress.part(0.8, 1.0))
+    return United(Built(changes(before, after)), union.excursion_mm)
 
 
 def evaluate(held: OnVolume, task: Task, progress: Progress) -> DoseEvaluation:
