@@ -11,6 +11,7 @@ from torch import nn
 from SegmentationAILib.catalog.nnunet_networks import PLAIN, RESIDUAL, Architecture, UNet
 from SegmentationAILib.engine import cpu_layers
 from SegmentationAILib.engine.cpu_layers import SlabConv3d, SlabInstanceNorm3d, VoxelLinear, fast_on_cpu
+from SegmentationAILib.engine.memory_plan import window_bytes
 
 sides = st.tuples(*[st.integers(5, 22)] * 3)
 
@@ -95,6 +96,15 @@ def test_a_network_answers_the_same_and_shares_its_weights(single_precision, kin
     own = {part.data_ptr() for part in network.parameters()}
     assert {part.data_ptr() for part in fast.parameters()} <= own
     assert fast_on_cpu(network) is fast
+
+
+def test_what_a_network_takes_is_found_without_data(single_precision):
+    """As the memory plan asks, where little memory is free."""
+    network = nn.Sequential(nn.Conv3d(8, 16, 3, padding=1), nn.InstanceNorm3d(16, affine=True), nn.Conv3d(16, 4, 1))
+    fast = fast_on_cpu(network)
+    assert [type(module) for module in fast] == [SlabConv3d, SlabInstanceNorm3d, VoxelLinear]
+    cpu, window = torch.device("cpu"), (8, 24, 24, 24)
+    assert 1.0 <= window_bytes(fast, window, cpu) / window_bytes(network, window, cpu) <= 2.0
 
 
 def test_other_convolutions_stay(single_precision):

@@ -69,7 +69,8 @@ class SlabConv3d(nn.Module):
         self.parts = [part.contiguous(memory_format=torch.channels_last) for part in parts]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if min(x.shape[2:]) < _LEAST_SIDE:
+        # Without data, only what the layer takes and gives is asked for.
+        if min(x.shape[2:]) < _LEAST_SIDE or x.is_meta:
             return self.plain(x)
         return torch.cat([self._one(one) for one in x]) if len(x) > 1 else self._one(x[0])
 
@@ -111,7 +112,8 @@ class VoxelLinear(nn.Module):
 
     def __init__(self, conv: nn.Conv3d) -> None:
         super().__init__()
-        self.weight, self.bias = conv.weight.detach().flatten(1), conv.bias
+        self.register_buffer("weight", conv.weight.detach().flatten(1), persistent=False)
+        self.bias = conv.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.linear(x.permute(0, 2, 3, 4, 1), self.weight, self.bias).permute(0, 4, 1, 2, 3)
@@ -131,6 +133,8 @@ class SlabInstanceNorm3d(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.contiguous(memory_format=torch.channels_last_3d)
         result = torch.empty_like(x)
+        if x.is_meta:
+            return result
         for one, into in zip(x, result, strict=True):
             self._norm(*(part.permute(1, 2, 3, 0).view(-1, x.shape[1]) for part in (one, into)))
         return result
