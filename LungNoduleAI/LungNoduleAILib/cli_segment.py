@@ -40,23 +40,28 @@ def _segment(
     device: str,
     progress: Progress,
 ) -> tuple[int, list[str]]:
-    """The number of structures, and what there is to know of the model on this volume; all is made before anything is
-    written.
+    """The number of structures, and what there is to know of the model on this volume and of its run; all is made
+    before anything is written.
     """
     import csv
     import json
+    import time
 
     from SegmentationAILib import catalog
     from SegmentationAILib.catalog.nnunet_runner import Options  # imports torch, which takes seconds
     from SegmentationAILib.catalog.running import run
+    from SegmentationAILib.engine.task import Task
     from SegmentationAILib.files import load, save
+    from SegmentationAILib.provenance import provenance_of
     from SegmentationAILib.writing import atomic_write, check_writable
 
     check_writable(output)
     entry = catalog.entry(model_id)
     progress(0.0, "Reading")
     volume = load(source)
-    notes = catalog.warnings_for(entry, volume)
+    warnings = catalog.warnings_for(entry, volume)
+    task = Task(model_id, {"structures": ",".join(structures), "mirror": mirror}, device)
+    started = time.monotonic()
     found = run(
         entry,
         volume,
@@ -65,6 +70,7 @@ def _segment(
         device=device,
         progress=progress.part(0.05, 0.95),
     )
+    made = provenance_of(task, time.monotonic() - started, [*warnings, *progress.notes])
     progress(0.95, "Writing")
     output.mkdir(parents=True, exist_ok=True)
     save(found, output / "labels.nrrd")
@@ -74,6 +80,6 @@ def _segment(
         for value, structure in found.structures.items():
             writer.writerow([value, entry.label_ids[value], structure.name, round(found.volume_ml(structure), 2)])
     with atomic_write(output / "model.json") as partial:
-        partial.write_text(json.dumps(catalog.provenance(entry), indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(made.record, indent=2) + "\n", encoding="utf-8")
     progress(1.0, "Done")
-    return len(found.structures), notes
+    return len(found.structures), list(made.notes)

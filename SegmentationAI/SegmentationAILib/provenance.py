@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from SegmentationAILib import __version__
 from SegmentationAILib.engine.task import Task
@@ -45,6 +46,20 @@ class Provenance:
             "ThoraxAI.DurationSeconds": f"{self.duration_s:.1f}",
             "ThoraxAI.Version": self.version,
             NOTES_ATTRIBUTE: " ".join(self.notes),
+        }
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a file beside the result keeps of it, as JSON can hold it: what ``catalog.provenance`` tells, and the
+        run. Of a model of none of the catalogue, the run alone.
+        """
+        return {
+            **(json.loads(self.model) if self.model else {}),
+            "task": asdict(self.task),
+            "device": self.device,
+            "duration_s": round(self.duration_s, 1),
+            "thoraxai": self.version,
+            "notes": list(self.notes),
         }
 
 

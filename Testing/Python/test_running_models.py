@@ -14,10 +14,11 @@ from nnunet_models import plans, write_model
 from test_nnunet import CLASSES, ct, our_network
 
 from LungNoduleAILib.cli import main
-from SegmentationAILib import catalog
+from SegmentationAILib import __version__, catalog
 from SegmentationAILib.catalog import running
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.catalog.nnunet_runner import segment
+from SegmentationAILib.engine import memory_plan
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import load, save
 from SegmentationAILib.preprocess import reorient
@@ -146,7 +147,9 @@ def test_bad_input_is_told_before_any_work(entry, monkeypatch):
 
 
 def test_the_command_writes_labels_volumes_and_provenance(entry, tmp_path, monkeypatch):
+    """What fell short of memory on the way is told on the screen and kept beside the result."""
     monkeypatch.setattr(catalog, "warnings_for", lambda *_: ["It is small."])
+    monkeypatch.setattr(memory_plan, "free_bytes", lambda _: 1000)
     save(volume(), tmp_path / "ct.nrrd")
     result = CliRunner().invoke(
         main, ["segment", str(tmp_path / "ct.nrrd"), str(tmp_path / "out"), "--model", entry.id, "--device", "cpu"]
@@ -159,4 +162,13 @@ def test_the_command_writes_labels_volumes_and_provenance(entry, tmp_path, monke
     rows = (tmp_path / "out" / "structures.csv").read_text().splitlines()
     assert rows[0] == "label,id,name,volume_ml"
     assert len(rows) == 1 + len(found.structures)
-    assert json.loads((tmp_path / "out" / "model.json").read_text())["id"] == entry.id
+    kept = json.loads((tmp_path / "out" / "model.json").read_text())
+    told = [line.removeprefix("Note: ") for line in result.output.splitlines() if line.startswith("Note: ")]
+    assert kept["notes"] == told
+    assert [note.partition(" about ")[0] for note in told] == ["It is small.", "The model needs"]
+    assert kept["sha256"] == catalog.record_of(entry).sha256
+    assert kept["task"] == {"model": entry.id, "options": {"structures": "", "mirror": False}, "device": "cpu"}
+    assert kept["device"] == "cpu"
+    assert 0 < kept["duration_s"] < 600
+    assert kept["thoraxai"] == __version__
+    assert {kept[name] == value for name, value in catalog.provenance(entry).items()} == {True}
