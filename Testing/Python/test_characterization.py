@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from geometry import AXIS_ORDERS, oblique_grid
@@ -20,19 +22,14 @@ def ct_of(shape_distance, *, slice_mm=1.0, noise_hu=10.0, seed=0, order=AXIS_ORD
     shape = tuple(int(side_mm / s) for s in spacing[::-1])
     fine = 4
     grid = oblique_grid(order, spacing=spacing, shape=shape, centre_ras=(0, 0, 0))
-    sub = Grid(tuple(n * fine for n in shape), grid.ijk_to_ras @ subdivision(fine))
-    k, j, i = np.meshgrid(*[np.arange(n) for n in sub.shape], indexing="ij")
-    inside = shape_distance(sub.ras(np.stack([i, j, k], axis=-1))) < 0
-    share = inside.reshape(shape[0], fine, shape[1], fine, shape[2], fine).mean(axis=(1, 3, 5))
+    centres = grid.ras(np.moveaxis(np.indices(shape)[::-1], 0, -1))
+    share = np.zeros(shape)
+    for part in product((np.arange(fine) + 0.5) / fine - 0.5, repeat=3):
+        share += shape_distance(centres + grid.ijk_to_ras[:3, :3] @ part) < 0
+    share /= fine**3
     share = ndimage.gaussian_filter(share, (0, 0.6, 0.6))
     hu = LUNG + share * (TISSUE - LUNG) + np.random.default_rng(seed).normal(0, noise_hu, shape)
     return Volume(np.round(hu).astype(np.int16), grid, "box", "CT")
-
-
-def subdivision(factor: int) -> np.ndarray:
-    matrix = np.diag([1 / factor] * 3 + [1.0])
-    matrix[:3, 3] = 0.5 / factor - 0.5
-    return matrix
 
 
 def ball(diameter, centre=(0.0, 0.0, 0.0)):
