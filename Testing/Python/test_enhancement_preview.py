@@ -12,7 +12,8 @@ from scipy import ndimage
 from SegmentationAILib.enhancement.enhance import enhance, learnt_of
 from SegmentationAILib.enhancement.operations import OPERATIONS
 from SegmentationAILib.enhancement.plane import Plane
-from SegmentationAILib.enhancement.preview import preview
+from SegmentationAILib.enhancement.preview import preview, sketch
+from SegmentationAILib.preprocess import resample
 from SegmentationAILib.volume import Grid, Volume
 
 SHOWN = [one.name for one in OPERATIONS.values() if one.shows]
@@ -85,3 +86,23 @@ def test_across_the_voxels_it_shows_the_same_thing():
     seen = preview(volume, Plane(matrix), "gaussian", {"sigma_mm": 0.8})
     area = np.count_nonzero(seen.array[1] > 50) * seen.spacing[0] * seen.spacing[1]
     assert area == pytest.approx(np.pi * 100, rel=0.05)
+
+
+@pytest.mark.parametrize("name", [name for name in SHOWN if OPERATIONS[name].is_slow])
+def test_a_sketch_is_nearly_the_preview(name):
+    volume = picture(oblique_grid(AXIS_ORDERS[31], angles_deg=(20, 10, 5), shape=(40, 60, 64)))
+    brighter = 1 + np.linspace(0, 1, volume.shape[2])
+    volume = volume.with_array((brighter * (1000 + volume.array)).astype(np.float32))
+    plane = along(volume.grid, 2, 20)
+    exact, hasty = preview(volume, plane, name, *learnt_of(volume, name, {})), sketch(volume, plane, name, {})
+    there = resample(hasty.array, hasty.grid, exact.grid, mode="linear")
+    middle = tuple(slice(4, -4) if n > 8 else slice(None) for n in exact.shape)
+    assert np.corrcoef(there[middle].ravel(), exact.array[middle].ravel())[0, 1] > 0.9
+    changed = np.abs(there[middle] - exact.array[middle]).mean() / exact.array[middle].std()
+    assert changed < 0.4
+
+
+def test_a_sketch_of_no_slice_is_nothing():
+    plane = np.eye(4)
+    plane[2, 3] = 500
+    assert sketch(picture(oblique_grid(AXIS_ORDERS[0])), Plane(plane), "curvature flow", {}) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from panels import choose, click, node_count, open_panel, small_ct, tick
 from PySide6.QtTest import QTest
 
 from SegmentationAILib.engine.background import background
+from SegmentationAILib.enhancement import enhance as enhance_module
+from SegmentationAILib.enhancement import preview  # noqa: F401 - before anything of it is replaced
 from SegmentationAILib.enhancement.enhance import enhance
 from SegmentationAILib.enhancement.scene import OPERATION_ATTRIBUTE
 from SegmentationAILib.scene import add_volume, volume_from_node
@@ -130,6 +133,32 @@ def test_the_preview_follows_parameters_and_slices(panel, ct):
     panel.wait_for(lambda: abs(volume_from_node(previewed()).grid.ras([0, 0, 0])[2] - 60) <= 5)
     choose_operation(panel, "CLAHE")
     panel.wait_for(lambda: slicer.util.arrayFromVolume(previewed()).dtype == np.uint8)
+
+
+@pytest.mark.parametrize("name", ["curvature flow", "N4"])
+def test_what_takes_long_is_sketched_first(panel, ct, name, monkeypatch):
+    """The sketch is told to be one, stays until the exact slice is there, and another slice has one at once."""
+    go_on, learnt_of = threading.Event(), enhance_module.learnt_of
+
+    def held_up(volume, *arguments):
+        go_on.wait()
+        return learnt_of(volume, *arguments)
+
+    monkeypatch.setattr(enhance_module, "learnt_of", held_up)
+    choose_operation(panel, name)
+    tick(panel.ui.previewCheckBox)
+    panel.wait_for(lambda: all(previewed(view) is not None for view in VIEWS))
+    panel.wait_for(lambda: panel.ui.previewLabel.text.startswith("This preview is approximate"))
+    slicer.mrmlScene.GetSingletonNode("Red", "vtkMRMLSliceNode").JumpSliceByOffsetting(0, 0, 60)
+    panel.wait_for(lambda: abs(volume_from_node(previewed()).grid.ras([0, 0, 0])[2] - 60) <= 5)
+    assert panel.ui.previewLabel.text.startswith("This preview is approximate")
+    go_on.set()
+    wait_for_preview(panel)
+    whole = enhance_module.enhance(volume_from_node(ct), name)
+    seen = volume_from_node(previewed())
+    corner = np.rint(whole.grid.ijk(seen.grid.ras([0, 0, 0]))).astype(int)[::-1]
+    window = tuple(slice(a, a + n) for a, n in zip(corner, seen.shape, strict=True))
+    assert np.allclose(seen.array, whole.array[window], atol=1)
 
 
 @pytest.mark.parametrize("end", ["leave", "collapse", "other volume", "remove", "close scene"])

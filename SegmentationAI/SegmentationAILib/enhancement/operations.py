@@ -61,6 +61,9 @@ class Operation:
         grey_levels: how many the result has, where these are not on the scale of the volume; 0 where they are.
         on_device: whether ``run`` takes ``device``.
         shows: whether there is anything to see in a preview.
+        sketch_step: of what takes long, how many times larger the voxels of a sketch are, which a preview shows
+            first; 1 where a preview comes at once.
+        sketch: the parameters, and their values, that a sketch takes for those that were chosen.
     """
 
     name: str
@@ -76,6 +79,13 @@ class Operation:
     grey_levels: int = 0
     on_device: bool = False
     shows: bool = True
+    sketch_step: int = 1
+    sketch: tuple[tuple[str, Option], ...] = ()
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a preview shows a sketch first."""
+        return self.sketch_step > 1 or bool(self.sketch)
 
 
 def operation(name: str) -> Operation:
@@ -158,6 +168,7 @@ OPERATIONS = {
             f"{_HERE}.denoise:curvature_flow",
             (Parameter("radius_mm", "Grains up to", "mm", "Radius of what is dissolved", 1.0, 0.1, 5.0),),
             reach=f"{_HERE}.denoise:flow_reach",
+            sketch_step=2,
         ),
         Operation(
             "non-local means",
@@ -224,6 +235,7 @@ OPERATIONS = {
                 Parameter("iterations", "Iterations", "", "Most at each level", 30, 1, 200, 0),
             ),
             overview=f"{_HERE}.bias_field:bias_field",
+            sketch=(("iterations", 1),),
         ),
         Operation(
             "resample",
