@@ -53,7 +53,7 @@ def _segment(
     from SegmentationAILib.engine.task import Task
     from SegmentationAILib.files import load, save
     from SegmentationAILib.provenance import provenance_of
-    from SegmentationAILib.writing import atomic_write, check_writable
+    from SegmentationAILib.writing import check_writable, written_together
 
     check_writable(output)
     entry = catalog.entry(model_id)
@@ -72,14 +72,14 @@ def _segment(
     )
     made = provenance_of(task, time.monotonic() - started, [*warnings, *progress.notes])
     progress(0.95, "Writing")
-    output.mkdir(parents=True, exist_ok=True)
-    save(found, output / "labels.nrrd")
-    with atomic_write(output / "structures.csv") as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["label", "id", "name", "volume_ml"])
-        for value, structure in found.structures.items():
-            writer.writerow([value, entry.label_ids[value], structure.name, round(found.volume_ml(structure), 2)])
-    with atomic_write(output / "model.json") as partial:
-        partial.write_text(json.dumps(made.record, indent=2) + "\n", encoding="utf-8")
+    with written_together(output) as folder:
+        save(found, folder / "labels.nrrd")
+        with (folder / "structures.csv").open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["label", "id", "name", "volume_ml"])
+            for value, structure in found.structures.items():
+                volume_ml = round(found.volume_ml(structure), 2)
+                writer.writerow([value, entry.label_ids[value], structure.name, volume_ml])
+        (folder / "model.json").write_text(json.dumps(made.record, indent=2) + "\n", encoding="utf-8")
     progress(1.0, "Done")
     return len(found.structures), list(made.notes)

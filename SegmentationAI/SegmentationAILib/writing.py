@@ -51,3 +51,28 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             raise InputError(
                 f"'{path.name}' could not be written to '{path.parent}'; check that the disk has room."
             ) from error
+
+
+@contextlib.contextmanager
+def written_together(folder: str | Path) -> Iterator[Path]:
+    """A folder to write files to; they come into ``folder``, over those of their names, if the block succeeds, else
+    they go, and ``folder`` is not made.
+
+    Raises:
+        InputError: the folder cannot be written to, or writing failed, as on a full disk.
+    """
+    folder = Path(folder).absolute()
+    check_writable(folder)
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    with tempfile.TemporaryDirectory(dir=existing, prefix=".partial-") as made:
+        try:
+            yield Path(made)
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in sorted(Path(made).iterdir()):
+                path.replace(folder / path.name)
+        except InputError as error:
+            raise InputError(str(error).replace(made, str(folder))) from error
+        except OSError as error:
+            raise InputError(
+                f"The results could not be written to '{folder}'; check that the disk has room."
+            ) from error
