@@ -158,11 +158,13 @@ def test_names_are_checked_and_renamed_after_asking(panel, structures, ct, monke
     asked = []
     monkeypatch.setattr(QMessageBox, "question", lambda *words: asked.append(words[2]) or QMessageBox.No)
     click(panel.ui.checkNamesButton)
+    panel.wait_for(lambda: asked)
     assert "'LT LUNG' holds a space" in asked[0]
     assert "LT LUNG \N{RIGHTWARDS ARROW} Lung_L" in asked[0]
     assert "LT LUNG" in held_in(structures, ct)
     monkeypatch.setattr(QMessageBox, "question", lambda *words: QMessageBox.Yes)
     click(panel.ui.checkNamesButton)
+    panel.wait_for(lambda: panel.message == "Done.")
     held = held_in(structures, ct)
     assert [one.name for one in held] == ["GTVp", "Lung_L", "PTVp"]
     assert held["PTVp"].rule == "expand(GTVp, 5) - Lung_L"
@@ -171,6 +173,7 @@ def test_names_are_checked_and_renamed_after_asking(panel, structures, ct, monke
 def test_right_names_are_said_to_be(panel, structures, ct):
     panel.widget.logic.renameStructure(structures, ct, "Heart left", "Heart")
     click(panel.ui.checkNamesButton)
+    panel.wait_for(lambda: panel.widget.radiotherapy.section._dialog is not None)
     dialog = panel.top_level("Names by AAPM TG-263")
     assert dialog.findChild(QPlainTextEdit).toPlainText() == "All names follow AAPM TG-263."
     dialog.close()

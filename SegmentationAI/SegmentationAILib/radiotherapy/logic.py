@@ -23,6 +23,8 @@ _SLOW_IMPORTS = (
     "SegmentationAILib.engine.worker.client",
     "SegmentationAILib.scene",
     "SegmentationAILib.radiotherapy.scene",
+    "SegmentationAILib.radiotherapy.nomenclature",
+    "SegmentationAILib.radiotherapy.graph",
     "SegmentationAILib.radiotherapy.workflow",
 )
 

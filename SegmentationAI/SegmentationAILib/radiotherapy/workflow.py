@@ -11,7 +11,7 @@ from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiotherapy import graph, scene, table_scene, tumour_prior
 from SegmentationAILib.radiotherapy.naming import proposals
-from SegmentationAILib.radiotherapy.nomenclature import check_set
+from SegmentationAILib.radiotherapy.nomenclature import check, check_set
 from SegmentationAILib.radiotherapy.panel_results import RADIOTHERAPY, Clicked, Edited, OnVolume, Points
 from SegmentationAILib.radiotherapy.structure_set import Role
 from SegmentationAILib.scene import add_volume, set_dicom_source, volume_from_node
@@ -210,17 +210,32 @@ def evaluating(
 
 def check_names(segmentation: Node) -> list[str]:
     """A sentence for each name that does not follow AAPM TG-263, with what it should be."""
-    return [str(one) for one in check_set(name for name, *_ in scene.describe_segments(segmentation))]
+    return [str(one) for one in check_set(_names(segmentation))]
 
 
 def name_proposals(segmentation: Node) -> dict[str, str]:
     """Old name -> AAPM TG-263 name, of segments of which it is clear what they are."""
-    return proposals([name for name, *_ in scene.describe_segments(segmentation)])
+    return proposals(_names(segmentation))
+
+
+def checking_names(segmentation: Node) -> Steps[tuple[list[str], dict[str, str]]]:
+    """The steps of ``check_names`` and ``name_proposals``."""
+    # The first name has the tables of names read.
+    for name in _names(segmentation):
+        check(name)
+        yield
+    findings = check_names(segmentation)
+    yield
+    return findings, name_proposals(segmentation)
 
 
 def describe(segmentation: Node, volume_node: Node) -> str:
     """A line for each structure, sources first: ``PTVp = expand(CTVp, 5)``."""
     return graph.describe(scene.structure_set_from_node(segmentation, volume_node))
+
+
+def _names(segmentation: Node) -> list[str]:
+    return [name for name, *_ in scene.describe_segments(segmentation)]
 
 
 def _held(segmentation: Node | None, volume_node: Node) -> Any:

@@ -218,9 +218,20 @@ class RadiotherapySection:
         self._start(steps, shown)
 
     def _check_names(self) -> None:
+        structures = self._parameters().structures
+
+        def steps() -> Steps[None]:
+            found = yield from self._logic.steps(lambda workflow: workflow.checking_names(structures))
+            # Asked once the run is over, so that the answer can start another.
+            qt.QTimer.singleShot(0, lambda: self._show_names(*found))
+            self._controls.say("")
+
+        self._controls.start(steps())
+
+    def _show_names(self, findings: Sequence[str], names: Mapping[str, str]) -> None:
         parameters = self._parameters()
-        findings = self._logic.checkNames(parameters.structures)
-        names = self._logic.nameProposals(parameters.structures)
+        if parameters is None or parameters.structures is None:
+            return
         parent = self._ui.checkNamesButton.window()
         if not names:
             text = "\n".join(findings) or tr("All names follow AAPM TG-263.")
