@@ -9,9 +9,9 @@ import numpy as np
 import slicer
 import vtk
 from numpy.typing import NDArray
-from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+from vtk.util.numpy_support import get_vtk_array_type, numpy_to_vtk, vtk_to_numpy
 
-from SegmentationAILib.engine.steps import Steps
+from SegmentationAILib.engine.steps import Steps, finish_alone
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap, content_box, cropped, placed
 from SegmentationAILib.provenance import Provenance
@@ -19,6 +19,7 @@ from SegmentationAILib.terminology import ANATOMIC_REGIONS, Code, Structure
 from SegmentationAILib.volume import DicomSource, Grid, Volume
 
 _COUNTED_AT_ONCE = 2_000_000
+_COPIED_AT_ONCE = 4_000_000
 BINARY_LABELMAP = "Binary labelmap"  # vtkSegmentationConverter's name; the wheel does not wrap its getter
 
 
@@ -58,20 +59,37 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
     )
 
 
-def add_volume(volume: Volume, window: tuple[float, float] | None = None) -> slicer.vtkMRMLScalarVolumeNode:
+def copying_voxels(array: NDArray) -> Steps[vtk.vtkImageData]:
+    """Voxels [k, j, i] as ``add_volume`` takes them, copied in pieces that do not hold up a window."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(*array.shape[::-1])
+    scalars = vtk.vtkDataArray.CreateDataArray(get_vtk_array_type(array.dtype))
+    scalars.SetNumberOfTuples(array.size)
+    copy = vtk_to_numpy(scalars).reshape(array.shape)
+    at_once = max(1, _COPIED_AT_ONCE * len(array) // array.size)
+    for start in range(0, len(array), at_once):
+        copy[start : start + at_once] = array[start : start + at_once]
+        yield
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def add_volume(
+    volume: Volume, window: tuple[float, float] | None = None, image: vtk.vtkImageData | None = None
+) -> slicer.vtkMRMLScalarVolumeNode:
     """A new volume node with the volume's voxels (copied), under its study, with default display.
 
     Args:
         volume: in world RAS.
         window: width and centre of what is shown, in the volume's unit; guessed if not given, which takes a
             second for a CT.
+        image: the copy, where ``copying_voxels`` made it already.
     """
     node = slicer.vtkMRMLScalarVolumeNode()
     node.SetName(volume.name)
     node.SetIJKToRASMatrix(_to_vtk(volume.ijk_to_ras))
-    image = vtk.vtkImageData()
-    image.SetDimensions(*volume.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(np.ascontiguousarray(volume.array).ravel(), deep=True))
+    if image is None:
+        image = finish_alone(copying_voxels(volume.array))
     if window is not None:
         # Before there are voxels to guess from.
         display = slicer.vtkMRMLScalarVolumeDisplayNode()

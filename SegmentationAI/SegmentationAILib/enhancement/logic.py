@@ -11,7 +11,6 @@ from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.steps import Call, Steps
 from SegmentationAILib.engine.task import Option, Task
 from SegmentationAILib.enhancement.operations import OPERATION, PREPROCESS, checked, operation
-from SegmentationAILib.errors import Cancelled
 
 
 class PreprocessLogic:
@@ -58,7 +57,7 @@ class PreprocessLogic:
     ) -> Steps[slicer.vtkMRMLScalarVolumeNode]:
         """``preprocess`` for a window that must not wait."""
         self.requireDependencies()
-        from SegmentationAILib.enhancement.scene import add_enhanced
+        from SegmentationAILib.enhancement.scene import adding_enhanced
         from SegmentationAILib.scene import volume_from_node
 
         held = operation(operationName)
@@ -66,7 +65,4 @@ class PreprocessLogic:
         task = Task(PREPROCESS, options, device)
         volume = volume_from_node(volumeNode)
         made = yield Call(PREPROCESS, task, volume, 0.0, 0.98)
-        if not slicer.mrmlScene.IsNodePresent(volumeNode):
-            raise Cancelled
-        slicer.mrmlScene.SaveStateForUndo()
-        return add_enhanced(made, volumeNode, held, task.to_json())
+        return (yield from adding_enhanced(made, volumeNode, held, task.to_json()))

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import slicer
 
+from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.enhancement.operations import KEEPS_HU, Operation
 from SegmentationAILib.enhancement.plane import Plane
-from SegmentationAILib.scene import add_volume, place_beside, scene_batch
+from SegmentationAILib.errors import Cancelled
+from SegmentationAILib.scene import add_volume, copying_voxels, place_beside, scene_batch
 from SegmentationAILib.volume import Volume
 
 OPERATION_ATTRIBUTE = "ThoraxAI.Preprocessing"
 
 
-def add_enhanced(
+def adding_enhanced(
     volume: Volume, source: slicer.vtkMRMLScalarVolumeNode, held: Operation, task: str
-) -> slicer.vtkMRMLScalarVolumeNode:
+) -> Steps[slicer.vtkMRMLScalarVolumeNode]:
     """What an operation made, as a new volume beside the one that it was made of.
 
     It does not pass for the DICOM images of its source, and lies where that does in the world, under no transform.
@@ -27,11 +29,18 @@ def add_enhanced(
         source: what it was made of.
         held: the operation.
         task: as JSON, kept with the node.
+
+    Raises:
+        Cancelled: its source left the scene.
     """
+    image = yield from copying_voxels(volume.array)
+    if not slicer.mrmlScene.IsNodePresent(source):
+        raise Cancelled
+    slicer.mrmlScene.SaveStateForUndo()
     name = slicer.mrmlScene.GenerateUniqueName(f"{source.GetName()} {held.title}")
     modality = volume.modality if held.values == KEEPS_HU else ""
     with scene_batch():
-        node = add_volume(replace(volume, source=None, name=name, modality=modality), _window(source, held))
+        node = add_volume(replace(volume, source=None, name=name, modality=modality), _window(source, held), image)
         node.SetAttribute(OPERATION_ATTRIBUTE, task)
         _show_like(node, source, held)
         place_beside(node, source)

@@ -14,7 +14,7 @@ from SegmentationAILib.radiotherapy.naming import proposals
 from SegmentationAILib.radiotherapy.nomenclature import check, check_set
 from SegmentationAILib.radiotherapy.panel_results import RADIOTHERAPY, Clicked, Edited, OnVolume, Points
 from SegmentationAILib.radiotherapy.structure_set import Role
-from SegmentationAILib.scene import add_volume, set_dicom_source, volume_from_node
+from SegmentationAILib.scene import add_volume, copying_voxels, set_dicom_source, volume_from_node
 
 if TYPE_CHECKING:
     from SegmentationAILib.radiotherapy.evaluation import DoseEvaluation
@@ -171,9 +171,9 @@ def loading_dose(path: str | Path, prescription_gy: float | None = None) -> Step
     task = Task(RADIOTHERAPY, {"path": str(path), "prescription_gy": prescription_gy})
     dose = yield Call("load dose", task, None)
     highest = float(dose.array.max())
-    yield
+    image = yield from copying_voxels(dose.array)
     scene.begin_change()
-    return add_volume(dose, (highest, highest / 2)), dose.notes
+    return add_volume(dose, (highest, highest / 2), image), dose.notes
 
 
 def evaluating(
