@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 
@@ -11,6 +13,8 @@ def number() -> int:
 
 def take(megabytes: int, _data: int) -> int:
     held = np.ones(megabytes << 17)
+    # A loaded machine may look at this process only now and then.
+    time.sleep(1.0)
     return int(held[0])
 
 

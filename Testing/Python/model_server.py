@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# Far longer than anything here takes; only a fault lets it pass.
+_LONG_S = 300.0
+
 
 @dataclass
 class Served:
@@ -102,7 +105,7 @@ def model_server() -> Iterator[ModelServer]:
                 self.wfile.write(body[: served.stall_after])
                 self.wfile.flush()
                 model.silent += 1
-                model.released.wait(30)
+                model.released.wait(_LONG_S)
                 model.silent -= 1
             else:
                 self.wfile.write(body)

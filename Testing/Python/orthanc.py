@@ -22,7 +22,7 @@ import pytest
 USER, PASSWORD = "reader", "secret"
 TITLE = "ORTHANC"
 _DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-_START_S = 30
+_START_S = 120
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def running(folder: Path, certificate: Path | None = None) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     if program is None or not _DICOMWEB.exists():
         pytest.skip("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
-    one = Orthanc(_free_port(), _free_port())
+    one = Orthanc(*_free_ports(2))
     settings: dict[str, object] = {
         "StorageDirectory": str(folder / "db"),
         "IndexDirectory": str(folder / "db"),
@@ -134,10 +134,13 @@ def _answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """All held at once, so that no two are the same."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def stored(one: Orthanc) -> int:

@@ -25,7 +25,7 @@ from SegmentationAILib.volume import Grid, Volume
 from SegmentationAILib.widgets.run_controls import RunControls
 
 # Far longer than anything here takes; only a fault lets it pass.
-_LONG_S = 60.0
+_LONG_S = 300.0
 ROOT = Path(__file__).resolve().parents[2]
 
 # RAS, mm; in a grid of 40 x 48 x 56 voxels of 5 mm around the origin, the patient's left at negative R.

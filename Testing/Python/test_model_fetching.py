@@ -6,35 +6,21 @@ import hashlib
 import json
 import shutil
 import threading
+import time
 from dataclasses import replace
-from pathlib import Path
 
 import filelock
 import pytest
-from model_server import Served, model_server
+from model_server import Served
 from tiny_models import CONTENT, entry_of, filling_disk, left, sha256, weights, zipped
 
 from SegmentationAILib import catalog
-from SegmentationAILib.catalog import download, fetching
+from SegmentationAILib.catalog import fetching
 from SegmentationAILib.catalog.entry import Hash, ModelFile
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.errors import Cancelled, InputError
 
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setattr(download, "_WAIT", 0.0)
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def server():
-    with model_server() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("models", "direct")
 
 
 def test_a_model_lands_with_its_record(server, models):
@@ -216,9 +202,14 @@ def test_cancel_does_not_wait_for_a_silent_server(server):
     server.files["w.pth"] = Served(CONTENT, stall_after=400_000)
     token = CancelToken()
 
+    def cancel_in_silence() -> None:
+        while not server.silent:
+            time.sleep(0.01)
+        token.cancel()
+
     def cancel_soon(fraction: float, text: str) -> None:
         if "0.4 MB" in text or "0.3 MB" in text:
-            threading.Timer(0.3, token.cancel).start()
+            threading.Thread(target=cancel_in_silence, daemon=True).start()
 
     with pytest.raises(Cancelled):
         catalog.fetch(entry_of(weights(server)), accept_licence=True, progress=Progress(cancel_soon, token))

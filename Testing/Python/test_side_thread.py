@@ -9,6 +9,9 @@ import pytest
 from SegmentationAILib.engine.side_thread import SideThread
 from SegmentationAILib.errors import Cancelled, InputError
 
+# Far longer than anything here takes; only a fault lets it pass.
+LONG_S = 300.0
+
 
 def test_progress_and_result():
     seen, go_on = threading.Event(), threading.Event()
@@ -16,11 +19,11 @@ def test_progress_and_result():
     def work(progress):
         progress(0.5, "Half")
         seen.set()
-        go_on.wait(10)
+        go_on.wait(LONG_S)
         return 7
 
     thread = SideThread(work)
-    assert seen.wait(10)
+    assert seen.wait(LONG_S)
     assert not thread.poll(0.0)
     assert (thread.fraction, thread.text) == (0.5, "Half")
     go_on.set()
@@ -43,11 +46,11 @@ def test_cancel_ends_it_at_its_next_step():
     def work(progress):
         progress(0.1, "Begun")
         started.set()
-        go_on.wait(10)
+        go_on.wait(LONG_S)
         progress(0.2, "Never told")
 
     thread = SideThread(work)
-    assert started.wait(10)
+    assert started.wait(LONG_S)
     thread.cancel()
     assert thread.cancelled
     go_on.set()
