@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from model_server import ModelServer, model_server
 from phantoms import ChestPhantom
 from planted import lungs_of, planted_chest
 
@@ -50,6 +52,31 @@ def models_folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     os.environ["THORAXAI_MODELS"] = str(folder)
     return folder
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch) -> Path:
+    """An empty folder of the user's models, for one test."""
+    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def direct(monkeypatch) -> None:
+    """No proxy of this computer's, and no waiting before the next attempt to fetch."""
+    from SegmentationAILib.catalog import download  # noqa: PLC0415 - needs pooch, which not all runs have
+
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setattr(download, "_WAIT", 0.0)
+
+
+@pytest.fixture
+def server(direct) -> Iterator[ModelServer]:
+    """A publisher of models on this computer."""
+    with model_server() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

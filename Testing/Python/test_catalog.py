@@ -23,6 +23,8 @@ from SegmentationAILib.resources import resource
 from SegmentationAILib.terminology import Structure
 from SegmentationAILib.volume import Grid
 
+pytestmark = pytest.mark.usefixtures("models")
+
 ROOT = Path(__file__).resolve().parents[2]
 CATALOG = ROOT / "Resources" / "catalog.json"
 HELD = json.loads(CATALOG.read_text(encoding="utf-8"))
@@ -32,12 +34,6 @@ BY_ID = {entry.id: entry for entry in ENTRIES}
 # Without a TG-263 name: findings, and a region that the report does not name.
 NO_TG263 = {"face", "intracerebral_hemorrhage", "liver_lesions", "tumour"}
 TOTALSEGMENTATOR = {entry.id for entry in ENTRIES if entry.id.startswith("totalsegmentator-")}
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    return tmp_path / "models"
 
 
 def without(model: dict, key: str) -> dict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,11 +16,7 @@ from SegmentationAILib.catalog import archive
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    return tmp_path / "models"
+pytestmark = pytest.mark.usefixtures("models")
 
 
 def hostile(name: str, mode: int = 0) -> bytes:

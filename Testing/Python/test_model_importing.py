@@ -17,13 +17,9 @@ from SegmentationAILib.catalog.entry import Entry, ModelFile
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.errors import Cancelled, InputError
 
+pytestmark = pytest.mark.usefixtures("models")
+
 NETWORK = "Dataset007_Chest/nnUNetTrainer__nnUNetPlans__3d_fullres"
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    return tmp_path / "models"
 
 
 def network(labels: object = None, channels: object = None) -> dict[str, bytes]:

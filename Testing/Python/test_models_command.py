@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,13 +13,7 @@ from LungNoduleAILib import cli
 from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT, EXIT_FAILED
 from SegmentationAILib import catalog
 
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path / "models"
+pytestmark = pytest.mark.usefixtures("models", "direct")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import slicer
-from model_server import Served, model_server
+from model_server import Served
 from nnunet_models import plans, write_model
 from panels import click, findings_in, open_panel, small_ct, tick
 from PySide6.QtCore import Qt
@@ -18,29 +18,15 @@ from test_nnunet import CLASSES, our_network
 from tiny_models import CONTENT, LICENCE, entry_of, sha256, weights, zipped
 
 from SegmentationAILib import catalog
-from SegmentationAILib.catalog import download, listing, running
+from SegmentationAILib.catalog import listing, running
 from SegmentationAILib.catalog.entry import NNUNET, ModelFile
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.scene import add_volume, volume_from_node
 from SegmentationAILib.segmentation import METHODS
 
+pytestmark = pytest.mark.usefixtures("models", "direct")
+
 IDS = {1: "aorta", 2: "heart", 3: "liver", 4: "spleen"}
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setattr(download, "_WAIT", 0.0)
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def server():
-    with model_server() as running_server:
-        yield running_server
 
 
 @pytest.fixture

@@ -13,15 +13,11 @@ from SegmentationAILib.catalog.tasks import parts_for, task_for, wanted_structur
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.volume import Grid
 
+pytestmark = pytest.mark.usefixtures("models")
+
 LITRE = Grid((100, 100, 100), np.eye(4))
 FOUR = Grid((50, 100, 100), np.diag([2.0, 2.0, 2.0, 1.0]))
 TOTAL = "totalsegmentator-total"
-
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch):
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    return tmp_path / "models"
 
 
 def test_nothing_is_known_before_the_first_run():

@@ -30,11 +30,7 @@ from SegmentationAILib import catalog
 from SegmentationAILib.files import save
 from SegmentationAILib.volume import Grid, Volume
 
-
-@pytest.fixture(autouse=True)
-def models(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setenv("THORAXAI_MODELS", str(tmp_path / "models"))
-    return tmp_path / "models"
+pytestmark = pytest.mark.usefixtures("models")
 
 
 def run(*arguments: object) -> Result:
