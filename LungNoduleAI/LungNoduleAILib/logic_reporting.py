@@ -63,13 +63,17 @@ class ReportingLogic:
         return self._reporting.explaining(findings, noduleId, device)
 
     def explanation(self, findings: Node, noduleId: int) -> tuple[Node, Any] | None:
-        """What ``explain`` made of a nodule, kept with the scene; None where it was not explained.
+        """What ``explain`` made of a nodule, kept with the scene; None where it was not, or was edited since.
 
         Example::
 
             volumeNode, explanation = logic.explanation(findings, 1) or logic.explain(findings, 1)
         """
         return self._reporting.explanation(findings, noduleId)
+
+    def explanationOutdated(self, findings: Node, noduleId: int) -> bool:
+        """Whether a nodule's segment was edited since it was explained; ``explain`` then explains it anew."""
+        return self._reporting.explanation_outdated(findings, noduleId)
 
     def report(
         self,

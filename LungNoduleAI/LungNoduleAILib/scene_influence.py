@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import slicer
 
@@ -10,9 +12,11 @@ from LungNoduleAILib.explanation.text import from_text, to_text
 from LungNoduleAILib.node_roles import INFLUENCE_ROLE
 from SegmentationAILib.volume import Volume
 
-# Of the volume node: whose it is, and the nodules that resemble that one.
+# Of the volume node: whose it is, the nodules that resemble that one,
 _OF_NODULE = "ThoraxAI.Nodule"
 _SIMILAR = "ThoraxAI.Similar"
+# and the outline that it had.
+_OUTLINE = "ThoraxAI.Outline"
 # From what speaks a little for a nodule to what speaks most; lighter to darker, for all kinds of colour vision.
 _INFLUENCE_COLOURS = "ThoraxAI.Influence"
 _LITTLE_RGB, _MOST_RGB = (1.0, 0.88, 0.35), (0.80, 0.10, 0.10)
@@ -44,6 +48,7 @@ def add_influence(
         node = add_volume(Volume(explanation.influence, explanation.grid, f"{name} influence"))
         node.SetAttribute(_OF_NODULE, uid)
         node.SetAttribute(_SIMILAR, to_text(explanation.similar))
+        node.SetAttribute(_OUTLINE, _outline_of(segmentation, name))
         segmentation.AddNodeReferenceID(INFLUENCE_ROLE, node.GetID())
         place_beside(node, volume_node)
         most = float(explanation.influence.max(initial=0.0)) or 1.0
@@ -63,6 +68,31 @@ def influence_of(segmentation: slicer.vtkMRMLSegmentationNode, uid: str) -> slic
     count = segmentation.GetNumberOfNodeReferences(INFLUENCE_ROLE)
     nodes = (segmentation.GetNthNodeReference(INFLUENCE_ROLE, n) for n in range(count))
     return next((node for node in nodes if node is not None and node.GetAttribute(_OF_NODULE) == uid), None)
+
+
+def is_outdated(node: slicer.vtkMRMLScalarVolumeNode, name: str, segmentation: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether the outline of a nodule is another than when it was explained."""
+    explained = node.GetAttribute(_OUTLINE)
+    return explained is not None and explained != _outline_of(segmentation, name)
+
+
+def _outline_of(segmentation: slicer.vtkMRMLSegmentationNode, name: str) -> str:
+    """What stands for a segment's voxels and their place; "" where it is gone."""
+    from SegmentationAILib.labels import content_box  # noqa: PLC0415 - as above
+    from SegmentationAILib.scene import label_image  # noqa: PLC0415
+
+    segment = segmentation.GetSegmentation().GetSegment(name)
+    if segment is None:
+        return ""
+    array, grid = label_image(segmentation, segment)
+    if grid is None:
+        return "empty"
+    inside = array == segment.GetLabelValue()
+    start, stop = content_box(inside)
+    box = inside[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))]
+    # To 0.01 mm, as files keep places.
+    corner = np.round(grid.ras(np.array(start)[::-1]), 2) + 0.0
+    return hashlib.sha256(np.packbits(box).tobytes() + f"{box.shape} {corner.tolist()}".encode()).hexdigest()
 
 
 def explanation_in(node: slicer.vtkMRMLScalarVolumeNode) -> Explanation:

@@ -12,9 +12,10 @@ from LungNoduleAILib.analysis_result import NODULES
 from LungNoduleAILib.ct_quality import warnings_of
 from LungNoduleAILib.explanation.result import Explanation
 from LungNoduleAILib.followup.exam import Exam
+from LungNoduleAILib.nodule import nodule_name
 from LungNoduleAILib.panel_results import ToReport
 from LungNoduleAILib.record import to_text
-from LungNoduleAILib.scene_influence import add_influence, explanation_in, influence_of
+from LungNoduleAILib.scene_influence import add_influence, explanation_in, influence_of, is_outdated
 from LungNoduleAILib.workflow import informed
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
@@ -59,13 +60,27 @@ def explaining(findings: Node, nodule_id: int, device: str = "auto") -> Steps[tu
 
 
 def explanation(findings: Node, nodule_id: int) -> tuple[Node, Explanation] | None:
-    """What ``explain`` made of a nodule, as it lies in the scene; None where it was not explained.
+    """What ``explain`` made of a nodule, as it lies in the scene; None where it was not explained in its outline.
 
     Raises:
         InputError: there is no such nodule, or the explanation is damaged.
     """
-    held = influence_of(findings, scene.reading_from_scene(findings)[nodule_id].uid)
-    return None if held is None else (held, explanation_in(held))
+    held = _influence(findings, nodule_id)
+    return None if held is None or explanation_outdated(findings, nodule_id) else (held, explanation_in(held))
+
+
+def explanation_outdated(findings: Node, nodule_id: int) -> bool:
+    """Whether a nodule was explained, and its segment edited since.
+
+    Raises:
+        InputError: there is no such nodule.
+    """
+    held = _influence(findings, nodule_id)
+    return held is not None and is_outdated(held, nodule_name(nodule_id), findings)
+
+
+def _influence(findings: Node, nodule_id: int) -> Node | None:
+    return influence_of(findings, scene.reading_from_scene(findings)[nodule_id].uid)
 
 
 def content(

@@ -186,12 +186,46 @@ def test_edit_opens_the_segment_editor_on_the_nodule_and_measuring_again_takes_w
     assert mask_from_segment(reviewed.findings, "nodule 1", volume.grid).sum() < drawn.sum()
 
 
-def test_explain_lays_what_speaks_for_the_nodule_over_the_ct_and_names_similar_ones(reviewed, monkeypatch):
+@pytest.fixture
+def explained(monkeypatch) -> list[int]:
+    """The nodules that were explained, without a network."""
+    asked = []
+
     def explain(volume, lungs, nodule, *, device, progress):
+        asked.append(nodule.id)
         similar = Similar("LIDC-IDRI-0001 1", 0.4, 8.0, "solid, highly suspicious", np.zeros((4, 4), np.uint8))
         return Explanation(nodule.mask.occupancy - np.float32(0.5), nodule.mask.grid, (similar,))
 
     monkeypatch.setattr(explaining, "explain", explain)
+    return asked
+
+
+def test_an_explanation_is_of_the_outline_that_it_was_made_of(reviewed, explained):
+    """Edited, it is out of date and not laid over the CT any more; explained again, it is there again."""
+    click_row(reviewed.ui.nodulesTable, 0)
+    click(reviewed.ui.explainButton)
+    told = reviewed.ui.assessmentText.toPlainText
+    assert reviewed.ui.explainButton.checked
+    assert "solid, highly suspicious" in told()
+    ct, drawn = scene.ct_of(reviewed.findings), ball(chest_with_findings()[0], FOUND[0].centre, 10.0)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.astype(np.uint8), reviewed.findings, "nodule 1", ct)
+    reviewed.leave()
+    reviewed.enter()
+    click_row(reviewed.ui.nodulesTable, 0)
+    assert "changed since it was explained" in told()
+    assert not reviewed.ui.explainButton.checked
+    assert all(not one.GetForegroundVolumeID() for one in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"))
+    key(reviewed, Qt.Key_M)
+    assert "changed since it was explained" in told()
+    assert explained == [1]
+    click(reviewed.ui.explainButton)
+    assert explained == [1, 1]
+    assert reviewed.ui.explainButton.checked
+    assert "solid, highly suspicious" in told()
+
+
+@pytest.mark.usefixtures("explained")
+def test_explain_lays_what_speaks_for_the_nodule_over_the_ct_and_names_similar_ones(reviewed):
     click_row(reviewed.ui.nodulesTable, 1)
     click(reviewed.ui.explainButton)
     overlay = slicer.util.getNode("nodule 2 influence")

@@ -118,7 +118,11 @@ class ReviewSection:
             number=chosen, place=row.place or tr("place not known"), size=row.mean_diameter_mm
         )
         kept = self._kept_explanation(findings, chosen)
-        self._assessment.show(title, assessment, corrections, _said_of(kept[1]) if kept else ())
+        said = _said_of(kept[1]) if kept else ()
+        if not kept and self._logic.explanationOutdated(findings, chosen):
+            self._take_off()
+            said = (tr("Its outline was changed since it was explained; click Explain to explain it anew."),)
+        self._assessment.show(title, assessment, corrections, said)
 
     def _enable(self) -> None:
         findings, chosen = self._findings, self.table.chosen_id
@@ -139,8 +143,7 @@ class ReviewSection:
 
     def _on_chosen(self, nodule_id: int) -> None:
         # What spoke for another nodule is not to be taken for what speaks for this one.
-        self._views.take_off()
-        self._ui.explainButton.setChecked(False)
+        self._take_off()
         self._views.jump_to(self._findings, nodule_id)
         self.show_chosen()
 
@@ -168,6 +171,8 @@ class ReviewSection:
 
     def _edit(self) -> None:
         self._controls.say(tr("Draw in the Segment Editor, come back and click Measure again."))
+        # What spoke for the outline as it was would hide it, and soon be out of date.
+        self._take_off()
         self._views.edit(self._findings, self.table.chosen_id)
 
     def _measure(self) -> None:
@@ -223,6 +228,10 @@ class ReviewSection:
         self._views.lay_over(influence)
         self._ui.explainButton.setChecked(True)
         self.show_chosen()
+
+    def _take_off(self) -> None:
+        self._views.take_off()
+        self._ui.explainButton.setChecked(False)
 
     def _kept_explanation(self, findings: Any, chosen: int) -> Any:
         """What an earlier run or a saved scene holds; None where it is missing or damaged."""
