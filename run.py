@@ -55,6 +55,9 @@ def main() -> int:
         print(f"run.py: {error}", file=sys.stderr)
         return 1
     variables = environment_variables(missing)
+    if arguments.command == "test":
+        # The processes share the cores already; threads of each would only wait for one another.
+        variables.setdefault("OMP_NUM_THREADS", "1")
     for command in command_lines(arguments, missing):
         if status := subprocess.call([python, *command], env=variables):
             return status
@@ -92,8 +95,9 @@ def command_lines(arguments: argparse.Namespace, missing: list[str]) -> list[lis
         markers = ["--hypothesis-profile=new"] if arguments.all else ["-m", "not slow"]
         coverage = [f"--cov={ROOT / folder}" for folder in ("SegmentationAI", "LungNoduleAI")]
         tests = arguments.pytest or [str(ROOT / "Testing" / "Python")]
-        # A file's tests share what they made; more processes than this would fill a laptop's memory.
-        processes = ["-n", "auto", "--maxprocesses=4", "--dist=loadfile"]
+        # A file's tests share what they made; more processes than this would fill a laptop's memory. In the order of
+        # names: by the number of tests, the files of few tests that take long would come last, on one core.
+        processes = ["-n", "auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
         pytest = ["-m", "pytest", f"--rootdir={ROOT}", f"-c={ROOT / 'pyproject.toml'}", *markers, *coverage, *processes]
         return [*lint, [*pytest, "--cov-report=term:skip-covered", *tests]]
     if arguments.command == "bench":
