@@ -12,12 +12,12 @@ from SegmentationAILib.volume import Grid, Volume
 # HU: air, inflated lung, soft tissue.
 _AIR, _LUNG, _TISSUE = -1000, -860, 40
 _SPACING_MM = 2.5
-_SHAPE = (104, 128, 144)
+_SHAPE = (60, 64, 96)
 
 # RAS in mm; the patient's left is at negative R.
-_LUNG_RADII = (52.0, 70.0, 95.0)
-_LUNG_CENTRES = {"right": (68.0, 0.0, -10.0), "left": (-68.0, 0.0, -10.0)}
-_BODY_RADII = (150.0, 110.0, 400.0)
+_LUNG_RADII = (40.0, 46.0, 52.0)
+_LUNG_CENTRES = {"right": (58.0, 0.0, -10.0), "left": (-58.0, 0.0, -10.0)}
+_BODY_RADII = (114.0, 72.0, 400.0)
 _TRACHEA_RADIUS = 8.0
 _TRACHEA_BOTTOM = 20.0
 _NOISE_HU = 15.0

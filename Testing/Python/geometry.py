@@ -35,6 +35,19 @@ def oblique_grid(
     return Grid(shape, matrix)
 
 
+def oblique_box(
+    order: AxisOrder,
+    *,
+    angles_deg: tuple[float, float, float],
+    spacing: tuple[float, float, float],
+    size_mm: tuple[float, float, float],
+    centre_ras: tuple[float, float, float],
+) -> Grid:
+    """The ``oblique_grid`` that is so wide along R, A and S before it is turned."""
+    sides = [round(size_mm[axis] / step) for axis, step in zip(order[0], spacing, strict=True)]
+    return oblique_grid(order, angles_deg=angles_deg, spacing=spacing, shape=tuple(sides[::-1]), centre_ras=centre_ras)
+
+
 @st.composite
 def grids(draw: st.DrawFn, *, largest_angle_deg: float = 180.0) -> Grid:
     """Grids of 4 to 12 voxels a side with any orientation and spacing of 0.5 to 5 mm."""

@@ -25,7 +25,7 @@ from SegmentationAILib.volume import Grid, Volume
 SPHERES = (
     phantom.Sphere((70.0, 10.0, 0.0), 7.0),
     phantom.Sphere((-60.0, -20.0, -30.0), 9.0),
-    phantom.Sphere((60.0, -30.0, -50.0), 6.0),
+    phantom.Sphere((60.0, -22.0, -38.0), 6.0),
 )
 # The last is in the CT and was not found.
 FOUND = SPHERES[:2]
@@ -54,7 +54,7 @@ def _lungs(volume: Volume) -> LabelMap:
     """What is lung in the phantom: its air inside the body and beside the trachea, and its nodules."""
     points = volume.grid.ras(np.moveaxis(np.indices(volume.shape)[::-1], 0, -1))
     r, a = points[..., 0], points[..., 1]
-    inside = (volume.array < -400) & ((r / 145) ** 2 + (a / 105) ** 2 < 1) & (np.abs(r) > 12)
+    inside = (volume.array < -400) & ((r / 110) ** 2 + (a / 68) ** 2 < 1) & (np.abs(r) > 12)
     for sphere in SPHERES:
         inside |= ball(volume, sphere.centre, sphere.radius + 2)
     return LabelMap(np.where(inside, np.where(r > 0, 1, 2), 0).astype(np.uint8), volume.grid, LUNG_STRUCTURES)

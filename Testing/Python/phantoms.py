@@ -60,10 +60,10 @@ def default_grid(spacing: float = 2.0) -> Grid:
     return Grid(tuple(count[::-1]), matrix)
 
 
-def slab_grid(spacing: float = 4.0) -> Grid:
-    """A grid over 56 mm of the phantom's chest."""
+def slab_grid(spacing: float = 4.0, *, bottom: float = -8.0, height: float = 56.0) -> Grid:
+    """The slices of ``default_grid`` from S = ``bottom`` upwards, mm; most of what is tested needs no more."""
     whole = default_grid(spacing)
-    return whole.crop((round(152 / spacing), 0, 0), (round(56 / spacing), *whole.shape[1:]))
+    return whole.crop((round((bottom + 160) / spacing), 0, 0), (round(height / spacing), *whole.shape[1:]))
 
 
 def chest(

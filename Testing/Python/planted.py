@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from phantoms import ChestPhantom, PhantomNodule, chest
+from phantoms import ChestPhantom, PhantomNodule, chest, slab_grid
 
 from SegmentationAILib.labels import LabelMap
 from SegmentationAILib.organs import LUNG_STRUCTURES
@@ -17,7 +17,8 @@ PLANTED = (
 
 
 def planted_chest() -> ChestPhantom:
-    return chest(spacing=2.0, nodules=PLANTED, seed=5)
+    """128 mm of the chest, with all nodules; what is said of places holds as on the whole."""
+    return chest(slab_grid(2.0, bottom=-48, height=128), nodules=PLANTED, seed=5)
 
 
 def lungs_of(phantom: ChestPhantom) -> LabelMap:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from geometry import AXIS_ORDERS, oblique_grid
-from phantoms import PhantomNodule, chest
-from planted import PLANTED, hits
+from geometry import AXIS_ORDERS, oblique_box
+from phantoms import PhantomNodule, chest, slab_grid
+from planted import PLANTED, hits, lungs_of
 
 from LungNoduleAILib.analysis import analyze
 from LungNoduleAILib.baseline import THRESHOLD, ScoredCandidate, _is_contrast_filled, detect
@@ -18,7 +18,6 @@ from LungNoduleAILib.scoring import BASELINE, FEATURES
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
-from SegmentationAILib.organs import segment_lungs
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +58,8 @@ def test_the_same_input_gives_the_same_nodules(phantom, lungs, nodules):
 @pytest.mark.parametrize("order", AXIS_ORDERS[3::23])
 def test_found_at_the_same_place_on_any_grid(order):
     """Flipped, permuted, oblique, anisotropic; lungs segmented on the way."""
-    grid = oblique_grid(
-        order, angles_deg=(6, -5, 9), spacing=(1.6, 1.6, 2.5), shape=(128, 190, 215), centre_ras=(0, 0, 0)
+    grid = oblique_box(
+        order, angles_deg=(6, -5, 9), spacing=(1.6, 1.6, 2.5), size_mm=(340, 250, 130), centre_ras=(0, 0, 10)
     )
     turned = chest(grid, nodules=PLANTED[1:3], seed=5)
     findings = analyze(turned.volume, Task("nodules-baseline", device="cpu"))
@@ -91,7 +90,7 @@ def test_progress_rises_to_one(phantom, lungs):
 
 def test_an_empty_chest_has_no_nodule():
     empty = chest(spacing=2.5, vessels=False)
-    assert detect(empty.volume, segment_lungs(empty.volume, device="cpu"), device="cpu") == []
+    assert detect(empty.volume, lungs_of(empty), device="cpu") == []
 
 
 def test_masks_on_the_volumes_voxels(phantom, lungs, nodules):
@@ -132,8 +131,8 @@ def test_vessels_full_of_contrast_agent_are_told_from_nodules(nodules, mean_hu, 
 
 def test_a_calcified_nodule_is_kept():
     stone = PhantomNodule((75.0, 0.0, 60.0), 12.0, hu=600.0)
-    volume = chest(spacing=2.0, nodules=(stone,), vessels=False).volume
-    [found] = hits(detect(volume, segment_lungs(volume, device="cpu"), device="cpu"), stone)
+    drawn = chest(slab_grid(2.0, bottom=0, height=96), nodules=(stone,), vessels=False)
+    [found] = hits(detect(drawn.volume, lungs_of(drawn), device="cpu"), stone)
     assert found.measurements.mean_hu > 150
 
 

@@ -106,7 +106,7 @@ def test_a_nodule_that_was_missed_is_added_by_a_click_and_taken_back(findings):
     ("ras", "sentence"),
     [
         ((500.0, 0.0, 0.0), "outside the CT"),
-        ((148.0, 105.0, 0.0), "body|air"),
+        ((112.0, 74.0, 0.0), "body|air"),
         (FOUND[0].centre, "lies in nodule 1, which is there already"),
     ],
 )
