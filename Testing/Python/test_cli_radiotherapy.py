@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from phantoms import PhantomNodule, chest
+from phantoms import PhantomNodule, chest, slab_grid
 
 from LungNoduleAILib import cli
 from LungNoduleAILib.exit_codes import EXIT_BAD_INPUT
@@ -47,7 +47,7 @@ def thoraxai(*arguments):
 def folder(tmp_path_factory):
     """The phantom's CT, a mask of its tumour and a protocol."""
     folder = tmp_path_factory.mktemp("case")
-    phantom = chest(spacing=3.0, nodules=(TUMOUR,), vessels=False)
+    phantom = chest(slab_grid(3.0, bottom=-52, height=120), nodules=(TUMOUR,), vessels=False)
     grid = phantom.volume.grid
     places = grid.ras(np.moveaxis(np.indices(grid.shape)[::-1], 0, -1))
     tumour = np.linalg.norm(places - TUMOUR.centre_ras, axis=-1) <= TUMOUR.diameter_mm / 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import slicer
 from click.testing import CliRunner
-from geometry import AXIS_ORDERS, oblique_grid
+from geometry import AXIS_ORDERS, oblique_box
 from phantoms import PhantomNodule, chest
 from PIL import Image
 
@@ -27,8 +27,8 @@ FILES = ("thoraxai.mrb", "thoraxai.seg.nrrd", "nodules.csv", "thoraxai.png")
 @pytest.fixture(scope="module")
 def ct(tmp_path_factory):
     """A chest with two nodules, its axes turned away from RAS, as a file."""
-    grid = oblique_grid(
-        AXIS_ORDERS[11], angles_deg=(5, -4, 8), spacing=(2.0, 2.0, 2.0), shape=(150, 190, 190), centre_ras=(0, 0, 0)
+    grid = oblique_box(
+        AXIS_ORDERS[11], angles_deg=(5, -4, 8), spacing=(2.0, 2.0, 2.0), size_mm=(350, 250, 130), centre_ras=(0, 0, 5)
     )
     path = tmp_path_factory.mktemp("ct") / "chest with two nodules.nrrd"
     save(chest(grid, nodules=PLANTED, seed=3).volume, path)
@@ -44,23 +44,33 @@ def opengl_missing():
     return any(name in os.environ.get("THORAXAI_MISSING_LIBRARIES", "") for name in ("libEGL", "libGL"))
 
 
+def run(ct, folder, mrml_session, *options):
+    mrml_session.clear()
+    return CliRunner().invoke(demo.main, ["--input", str(ct), "--output", str(folder), "--device", "cpu", *options])
+
+
+@pytest.fixture(scope="module")
+def made(ct, tmp_path_factory, mrml_session):
+    """The folder of a run without OpenGL, and what it printed."""
+    folder = tmp_path_factory.mktemp("without OpenGL")
+    return folder, run(ct, folder, mrml_session, "--no-opengl")
+
+
 @pytest.mark.parametrize("opengl", [False, True])
-def test_demo_finds_the_planted_nodules_and_writes_everything(ct, tmp_path, mrml_session, opengl):
+def test_demo_finds_the_planted_nodules_and_writes_everything(request, ct, tmp_path, mrml_session, opengl):
     if opengl and opengl_missing():
         pytest.skip("no OpenGL library on this machine")
-    options = [] if opengl else ["--no-opengl"]
-    mrml_session.clear()
-    result = CliRunner().invoke(demo.main, ["--input", str(ct), "--output", str(tmp_path), "--device", "cpu", *options])
+    folder, result = (tmp_path, run(ct, tmp_path, mrml_session)) if opengl else request.getfixturevalue("made")
     assert result.exit_code == 0, result.output
-    assert all(str(tmp_path / name) in result.output and (tmp_path / name).stat().st_size > 0 for name in FILES)
-    found = nodules(tmp_path / "nodules.csv")
+    assert all(str(folder / name) in result.output and (folder / name).stat().st_size > 0 for name in FILES)
+    found = nodules(folder / "nodules.csv")
     assert list(found[0])[:8] == ["id", "r", "a", "s", "mean_diameter_mm", "volume_mm3", "mean_hu", "score"]
     for planted, side in zip(PLANTED, ("right", "left"), strict=True):
         hits = [row for row in found if distance(row, planted.centre_ras) < 3.0]
         assert len(hits) == 1, result.output
         assert hits[0]["lung"] == side
         assert float(hits[0]["mean_diameter_mm"]) == pytest.approx(planted.diameter_mm, rel=0.2)
-    picture = np.asarray(Image.open(tmp_path / "thoraxai.png"))
+    picture = np.asarray(Image.open(folder / "thoraxai.png"))
     assert picture.shape[0] >= 900
     assert picture.shape[1] >= 900
     assert picture.std() > 20
@@ -70,14 +80,11 @@ def distance(row, ras):
     return float(np.linalg.norm([float(row[axis]) - value for axis, value in zip("ras", ras, strict=True)]))
 
 
-def test_what_was_saved_loads_again_and_lies_on_the_ct(ct, tmp_path, mrml_session):
+def test_what_was_saved_loads_again_and_lies_on_the_ct(made, mrml_session):
+    folder, _ = made
+    first = nodules(folder / "nodules.csv")[0]
     mrml_session.clear()
-    CliRunner().invoke(
-        demo.main, ["--input", str(ct), "--output", str(tmp_path), "--no-opengl"], catch_exceptions=False
-    )
-    first = nodules(tmp_path / "nodules.csv")[0]
-    mrml_session.clear()
-    mrml_session.load_mrb(tmp_path / "thoraxai.mrb")
+    mrml_session.load_mrb(folder / "thoraxai.mrb")
     [volume_node] = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     [segmentation] = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
     [markups] = slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
@@ -94,7 +101,7 @@ def test_what_was_saved_loads_again_and_lies_on_the_ct(ct, tmp_path, mrml_sessio
     for side in ("right lung", "left lung"):
         assert mask_from_segment(segmentation, side, volume.grid).sum() * volume.grid.voxel_volume > 300_000
     mrml_session.clear()
-    loaded = mrml_session.load_segmentation(tmp_path / "thoraxai.seg.nrrd")
+    loaded = mrml_session.load_segmentation(folder / "thoraxai.seg.nrrd")
     assert np.array_equal(mask_from_segment(loaded, segment_id(loaded, "nodule 1"), volume.grid), mask)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from geometry import AXIS_ORDERS, oblique_grid
+from geometry import AXIS_ORDERS, oblique_box
 from phantoms import chest
 from planted import PLANTED, hits
 
@@ -45,17 +45,20 @@ def test_ids_follow_the_score(nodules):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_threshold_limit_and_repetition(phantom, lungs, nodules):
-    assert len(detect(phantom.volume, lungs, device="cpu", max_nodules=2)) == 2
+def test_threshold_limit_and_repetition(phantom, lungs, nodules, monkeypatch):
+    heat = []
+    monkeypatch.setattr(detection, "heat_map", lambda *arguments: heat.append(heat_map(*arguments)) or heat[0])
     again = detect(phantom.volume, lungs, device="cpu", threshold=nodules[1].score)
     assert rows(again) == rows(nodules[: len(again)])
     assert len(again) >= 2
+    monkeypatch.setattr(detection, "heat_map", lambda *_: heat[0])
+    assert len(detect(phantom.volume, lungs, device="cpu", max_nodules=2)) == 2
 
 
 def test_found_at_the_same_place_on_an_oblique_grid():
     """Permuted, oblique, anisotropic; lungs segmented on the way."""
-    grid = oblique_grid(
-        AXIS_ORDERS[26], angles_deg=(6, -5, 9), spacing=(1.6, 1.6, 2.5), shape=(128, 190, 215), centre_ras=(0, 0, 0)
+    grid = oblique_box(
+        AXIS_ORDERS[26], angles_deg=(6, -5, 9), spacing=(1.6, 1.6, 2.5), size_mm=(340, 250, 130), centre_ras=(0, 0, 10)
     )
     turned = chest(grid, nodules=PLANTED[1:3], seed=5)
     findings = analyze(turned.volume, Task("nodules", device="cpu"))
@@ -70,11 +73,19 @@ def test_an_unknown_detector_is_refused(phantom):
         analyze(phantom.volume, Task("other"))
 
 
-def test_cancelling_between_tiles(phantom, lungs):
+def test_cancelling_between_tiles(phantom, lungs, monkeypatch):
+    monkeypatch.setattr("LungNoduleAILib.heat._TILE_VOXELS", 80 * 80 * 80)
     token = CancelToken()
-    progress = Progress(lambda fraction, text: token.cancel() if fraction > 0.3 else None, token)
+    told = []
+
+    def report(fraction, text):
+        told.append(text)
+        if told.count("Searching the lungs for nodules") == 2:
+            token.cancel()
+
     with pytest.raises(Cancelled):
-        detect(phantom.volume, lungs, device="cpu", progress=progress)
+        detect(phantom.volume, lungs, device="cpu", progress=Progress(report, token))
+    assert "Lungs searched" not in told
 
 
 def test_a_missing_model_is_said(monkeypatch, phantom, lungs):
