@@ -6,8 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from geometry import AXIS_ORDERS, oblique_grid
-from phantoms import DOME_TOP, LUNG_CENTRES, PhantomNodule, chest, default_grid
+from geometry import AXIS_ORDERS, oblique_box
+from phantoms import DOME_TOP, LUNG_CENTRES, PhantomNodule, chest, slab_grid
 from scipy import ndimage
 
 from SegmentationAILib.airway import segment_airway
@@ -47,8 +47,8 @@ def test_the_same_input_gives_the_same_labels(phantom, labels):
 @pytest.mark.parametrize("order", AXIS_ORDERS[::9])
 def test_left_is_the_patients_left_in_any_orientation(order):
     """Flips, permutations, oblique and anisotropic grids give the same anatomy in RAS."""
-    grid = oblique_grid(
-        order, angles_deg=(4, -6, 10), spacing=(2.5, 3.0, 3.5), shape=(110, 120, 140), centre_ras=(0, 0, 0)
+    grid = oblique_box(
+        order, angles_deg=(4, -6, 10), spacing=(2.5, 3.0, 3.5), size_mm=(344, 240, 170), centre_ras=(0, 0, 30)
     )
     turned = chest(grid)
     labels = segment_lungs(turned.volume, device="cpu")
@@ -62,7 +62,7 @@ def test_left_is_the_patients_left_in_any_orientation(order):
 
 
 def test_lungs_that_touch_are_cut_apart():
-    phantom = chest(spacing=2.0, touching=True, vessels=False)
+    phantom = chest(slab_grid(2.0, bottom=0, height=110), touching=True, vessels=False)
     labels = segment_lungs(phantom.volume, device="cpu")
     assert dice(labels.mask(RIGHT_LUNG), phantom.right_lung) > 0.985
     assert dice(labels.mask(LEFT_LUNG), phantom.left_lung) > 0.985
@@ -71,7 +71,7 @@ def test_lungs_that_touch_are_cut_apart():
 def test_a_nodule_at_the_pleura_stays_inside():
     at_the_wall = PhantomNodule((126.0, 0.0, 0.0), 14.0)
     within = PhantomNodule((-80.0, 30.0, 20.0), 24.0)
-    phantom = chest(spacing=2.0, nodules=(at_the_wall, within))
+    phantom = chest(slab_grid(2.0, bottom=-50, height=120), nodules=(at_the_wall, within))
     lungs = segment_lungs(phantom.volume, device="cpu")
     for nodule, share in ((at_the_wall, 0.7), (within, 1.0)):
         inside = ball(phantom.volume.grid, nodule)
@@ -150,7 +150,7 @@ def test_a_ct_without_lungs_is_refused(gas):
 
 def test_a_leak_of_the_airway_is_noticed():
     """A hole in the trachea's wall into the lung: growing stops at the tube."""
-    grid = default_grid(2.0)
+    grid = slab_grid(2.0, bottom=10, height=120)
     phantom = chest(grid, vessels=False, noise_hu=5.0)
     hu = phantom.volume.array.copy()
     hole = PhantomNodule((14.0, -15.0, 70.0), 22.0)
