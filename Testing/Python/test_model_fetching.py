@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import threading
+import time
 from dataclasses import replace
 
 import filelock
@@ -201,9 +202,14 @@ def test_cancel_does_not_wait_for_a_silent_server(server):
     server.files["w.pth"] = Served(CONTENT, stall_after=400_000)
     token = CancelToken()
 
+    def cancel_in_silence() -> None:
+        while not server.silent:
+            time.sleep(0.01)
+        token.cancel()
+
     def cancel_soon(fraction: float, text: str) -> None:
         if "0.4 MB" in text or "0.3 MB" in text:
-            threading.Timer(0.3, token.cancel).start()
+            threading.Thread(target=cancel_in_silence, daemon=True).start()
 
     with pytest.raises(Cancelled):
         catalog.fetch(entry_of(weights(server)), accept_licence=True, progress=Progress(cancel_soon, token))
