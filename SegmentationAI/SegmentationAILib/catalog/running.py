@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from SegmentationAILib.catalog import lungmask_runner, monai_runner
+from SegmentationAILib.catalog.cropping import surroundings
 from SegmentationAILib.catalog.entry import BUILT_IN, LUNGMASK, MONAI_BUNDLE, Entry
 from SegmentationAILib.catalog.integrity import network_folder
 from SegmentationAILib.catalog.listing import entry as entry_of
@@ -96,10 +96,14 @@ def _by_nnunet(
     if orientation := entry.settings.get("orientation"):
         grid = grid.canonical(orientation)
         array = reorient(array, volume.grid, grid)
-    window = (slice(None),) * 3
+    window, within = (slice(None),) * 3, None
     crop = entry.settings.get("crop")
     if crop is not None:
-        window = _box(crop, Volume(array, grid, volume.name, volume.modality), device, progress.part(0.0, _CROP_END))
+        wanted = {*crop["structures"], *crop.get("within", {}).get("structures", ())}
+        rough = Volume(array, grid, volume.name, volume.modality)
+        part = progress.part(0.0, _CROP_END)
+        found = run(entry_of(crop["model"]), rough, structures=wanted, device=device, progress=part)
+        window, within = surroundings(found, entry_of(crop["model"]).label_ids, crop)
     labels = np.zeros(array.shape, dtype=np.uint8)
     parts = parts_for(entry, structures)
     running = progress.part(_CROP_END if crop is not None else 0.0, 1.0)
@@ -113,22 +117,10 @@ def _by_nnunet(
         here = labels[window]
         for value, label in part["labels"].items():
             here[found == int(value)] = label
+    if within is not None:
+        labels[window][~within] = 0
     keep_pieces(labels, entry.settings.get("pieces", {}), float(np.prod(grid.spacing)) / 1000)
     return np.ascontiguousarray(reorient(labels, grid, volume.grid)) if orientation else labels
-
-
-def _box(crop: Mapping[str, Any], volume: Volume, device: str, progress: Progress) -> tuple[slice, slice, slice]:
-    """The box of some structures with a margin; the whole volume where it shows none of them."""
-    found = run(entry_of(crop["model"]), volume, structures=crop["structures"], device=device, progress=progress)
-    window = []
-    for axis, margin in enumerate(crop["margin_mm"][::-1]):
-        others = tuple(n for n in range(3) if n != axis)
-        at = np.flatnonzero(found.array.any(axis=others))
-        if not len(at):
-            return (slice(None),) * 3
-        more = int(np.ceil(margin / volume.spacing[::-1][axis]))
-        window.append(slice(max(0, at[0] - more), at[-1] + 1 + more))
-    return tuple(window)
 
 
 def _only(array: NDArray, volume: Volume, entry: Entry, structures: Collection[str] | None) -> LabelMap:
