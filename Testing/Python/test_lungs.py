@@ -94,7 +94,7 @@ def test_the_dome_of_the_diaphragm_is_not_lung(phantom, labels):
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_one_lung_only(side):
-    phantom = chest(spacing=COARSE, lungs=(side,))
+    phantom = chest(slab_grid(COARSE, bottom=-90, height=225), lungs=(side,))
     labels = segment_lungs(phantom.volume, device="cpu")
     kept, lost = (RIGHT_LUNG, LEFT_LUNG) if side == "right" else (LEFT_LUNG, RIGHT_LUNG)
     truth = phantom.right_lung if side == "right" else phantom.left_lung
@@ -125,7 +125,7 @@ def test_a_crop_close_to_the_lungs(phantom):
 
 
 def test_noise_of_a_sharp_kernel():
-    phantom = chest(spacing=2.5, noise_hu=90.0)
+    phantom = chest(slab_grid(2.5, bottom=-40, height=120), noise_hu=90.0)
     labels = segment_lungs(phantom.volume, device="cpu")
     assert dice(labels.mask(RIGHT_LUNG), phantom.right_lung) > 0.97
     assert dice(labels.mask(LEFT_LUNG), phantom.left_lung) > 0.97
