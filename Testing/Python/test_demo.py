@@ -28,7 +28,7 @@ FILES = ("thoraxai.mrb", "thoraxai.seg.nrrd", "nodules.csv", "thoraxai.png")
 def ct(tmp_path_factory):
     """A chest with two nodules, its axes turned away from RAS, as a file."""
     grid = oblique_box(
-        AXIS_ORDERS[11], angles_deg=(5, -4, 8), spacing=(2.0, 2.0, 2.0), size_mm=(350, 250, 130), centre_ras=(0, 0, 5)
+        AXIS_ORDERS[11], angles_deg=(5, -4, 8), spacing=(2.0, 2.0, 2.0), size_mm=(340, 240, 100), centre_ras=(0, 0, 5)
     )
     path = tmp_path_factory.mktemp("ct") / "chest with two nodules.nrrd"
     save(chest(grid, nodules=PLANTED, seed=3).volume, path)

@@ -58,7 +58,7 @@ def test_threshold_limit_and_repetition(phantom, lungs, nodules, monkeypatch):
 def test_found_at_the_same_place_on_an_oblique_grid():
     """Permuted, oblique, anisotropic; lungs segmented on the way."""
     grid = oblique_box(
-        AXIS_ORDERS[26], angles_deg=(6, -5, 9), spacing=(1.6, 1.6, 2.5), size_mm=(340, 250, 130), centre_ras=(0, 0, 10)
+        AXIS_ORDERS[26], angles_deg=(6, -5, 9), spacing=(1.6, 1.6, 2.5), size_mm=(340, 240, 100), centre_ras=(0, 0, 10)
     )
     turned = chest(grid, nodules=PLANTED[1:3], seed=5)
     findings = analyze(turned.volume, Task("nodules", device="cpu"))
