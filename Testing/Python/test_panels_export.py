@@ -13,6 +13,7 @@ import pytest
 import slicer
 from nodule_scene import in_scene
 from panels import click, open_panel, tick
+from PySide6.QtWidgets import QFileDialog
 
 from LungNoduleAILib.review import Verdict
 
@@ -114,3 +115,16 @@ def test_no_form_ticked_leaves_the_database_open(panel, database):
         tick(getattr(panel.ui, f"{name}CheckBox"))
     assert not panel.ui.exportButton.enabled
     assert panel.ui.exportDatabaseButton.enabled
+
+
+def test_dicom_alone_is_written_to_a_folder(panel, tmp_path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    for name in ("csvCheckBox", "htmlCheckBox", "dicomCheckBox"):
+        tick(getattr(panel.ui, name))
+    assert panel.widget.export.formats == ["seg", "sr"]
+    click(panel.ui.exportButton)
+    panel.wait_for(lambda: not panel.widget.runControls.running)
+    assert panel.message.startswith(f"Saved in {tmp_path}")
+    written = {pydicom.dcmread(path).Modality for path in tmp_path.rglob("*.dcm")}
+    assert written == {"CT", "SEG", "SR"}
+    assert not list(tmp_path.rglob("*.csv"))

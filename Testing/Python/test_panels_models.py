@@ -10,7 +10,7 @@ import pytest
 import slicer
 from model_server import Served
 from nnunet_models import plans, write_model
-from panels import click, findings_in, open_panel, small_ct, tick
+from panels import click, during_run, findings_in, open_panel, small_ct, tick
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QMessageBox
@@ -148,6 +148,23 @@ def agree(panel) -> None:
 def more(panel, text: str):
     [action] = [one for one in panel.ui.modelMoreButton.menu().actions() if one.text == text]
     return action
+
+
+def choose_more(panel, text: str) -> None:
+    """Open the menu of the button and choose an entry with the keys."""
+    action, menu = more(panel, text), panel.ui.modelMoreButton.menu()
+    assert action.enabled
+
+    def go_to_it() -> None:
+        for _ in menu.actions():
+            if menu.activeAction() != action:
+                QTest.keyClick(menu, Qt.Key_Down)
+        QTest.keyClick(menu, Qt.Key_Return)
+
+    # Before the click, since some of Qt's versions handle events in it until an entry was chosen.
+    during_run(go_to_it)
+    click(panel.ui.modelMoreButton)
+    panel.wait_for(lambda: not menu.isVisible())
 
 
 def test_all_models_are_listed_and_what_is_built_in_is_first(panel):
@@ -400,19 +417,19 @@ def test_a_model_is_imported_and_removed(server, listed, opened, monkeypatch, tm
     panel = opened()
     choose(panel, "Lungs by weights")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "w.pth"), ""))
-    more(panel, "Import this model from a file...").trigger()
+    choose_more(panel, "Import this model from a file...")
     dialog = panel.top_level("Licence of a model")
     tick(panel.child(dialog, "agreeCheckBox"))
     click(panel.child(dialog, "acceptButton"))
     panel.wait_for(lambda: panel.ui.runButton.enabled)
     assert server.requests == []
-    more(panel, "Check its files").trigger()
+    choose_more(panel, "Check its files")
     panel.wait_for(lambda: "as they should be" in panel.message)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.No)
-    more(panel, "Remove it from this computer...").trigger()
+    choose_more(panel, "Remove it from this computer...")
     assert catalog.installed(entry)
     monkeypatch.setattr(QMessageBox, "question", lambda *_: QMessageBox.Yes)
-    more(panel, "Remove it from this computer...").trigger()
+    choose_more(panel, "Remove it from this computer...")
     assert catalog.installed(entry) is None
     assert panel.ui.modelFetchButton.isVisible()
     assert not more(panel, "Remove it from this computer...").enabled
@@ -426,7 +443,7 @@ def test_a_model_that_was_changed_on_the_disk_is_told(server, listed, opened, tm
     (folder / "w.pth").write_bytes(b"y" * len(CONTENT))
     panel = opened()
     choose(panel, "Lungs by weights")
-    more(panel, "Check its files").trigger()
+    choose_more(panel, "Check its files")
     panel.wait_for(lambda: "'w.pth' is sha256:" in panel.message)
 
 
@@ -434,7 +451,7 @@ def test_a_model_of_the_users_own_is_added_and_chosen(panel, monkeypatch, tmp_pa
     held = plans(spacing=(5.0, 5.0, 5.0))
     home = write_model(tmp_path / "own", held, CLASSES, lambda fold: our_network(held, fold))
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(home))
-    more(panel, "Add a model of my own from a folder...").trigger()
+    choose_more(panel, "Add a model of my own from a folder...")
     panel.wait_for(lambda: bool(panel.message))
     assert parameters(panel).task.startswith("own-")
     assert panel.ui.runButton.enabled

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+from dose_writer import write_dose
 from panels import choose, click, click_row, open_panel, small_ct, texts
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QPlainTextEdit
 
 from SegmentationAILib.radiotherapy import drawing
 from SegmentationAILib.radiotherapy.scene import add_structure_set, structure_set_from_node
 from SegmentationAILib.radiotherapy.structure_set import Role, RTStructure, StructureSet
 from SegmentationAILib.scene import add_volume, volume_from_node
-from SegmentationAILib.volume import Volume
+from SegmentationAILib.volume import Grid, Volume
 
 
 @pytest.fixture
@@ -90,11 +93,18 @@ def test_a_rule_derives_a_structure_and_edits_are_followed_by_rebuild(panel, str
 
 def test_margin_fields_write_the_rule(panel, structures):
     choose(panel.ui.marginSourceComboBox, 1)
-    panel.ui.superiorSpinBox.setValue(8)
+    type_margin(panel.ui.superiorSpinBox)
     assert panel.ui.ruleEdit.text == 'expand("Heart left", superior=8)'
-    for side in ("left", "right", "anterior", "posterior", "inferior"):
-        getattr(panel.ui, f"{side}SpinBox").setValue(8)
+    for name in ("leftSpinBox", "rightSpinBox", "anteriorSpinBox", "posteriorSpinBox", "inferiorSpinBox"):
+        type_margin(getattr(panel.ui, name))
     assert panel.ui.ruleEdit.text == 'expand("Heart left", 8)'
+
+
+def type_margin(spin_box) -> None:
+    spin_box.setFocus()
+    spin_box.selectAll()
+    QTest.keyClicks(spin_box, "8")
+    QTest.keyClick(spin_box, Qt.Key_Tab)
 
 
 def test_a_clicked_row_is_there_to_edit(panel, structures):
@@ -150,6 +160,34 @@ def test_a_tumour_is_outlined_from_points(panel, ct, slicer_host):
     assert found.role is Role.GTV
     expected = ball(volume, (55, 10, 10), 15)
     assert 2 * (found.mask & expected).sum() / (found.mask.sum() + expected.sum()) > 0.8
+
+
+def test_points_beside_a_tumour_are_left_out_of_it(panel, ct):
+    volume = volume_from_node(ct)
+    array = volume.array.copy()
+    array[ball(volume, (55, 10, 10), 15) | ball(volume, (55, -30, 10), 15)] = 40
+    array[ball(volume, (55, -10, 10), 8)] = 40
+    slicer.util.updateVolumeFromArray(ct, array)
+    for name, place in (("tumourPointsSelector", (55.0, 10.0, 10.0)), ("otherPointsSelector", (55.0, -30.0, 10.0))):
+        points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+        points.AddControlPointWorld(place)
+        getattr(panel.ui, name).setCurrentNode(points)
+    click(panel.ui.contourTumourButton)
+    assert panel.message == "Done."
+    found = held_in(panel.ui.structuresSelector.currentNode(), ct)["GTVp"].mask
+    there, beside = (tuple(np.rint(volume.grid.ijk((55, a, 10))).astype(int)[::-1]) for a in (10, -30))
+    assert found[there]
+    assert not found[beside]
+
+
+def test_a_dose_is_loaded_from_its_file(panel, ct, tmp_path, monkeypatch):
+    grid = Grid((10, 12, 14), np.diag([20.0, 20.0, 20.0, 1.0]))
+    path = write_dose(tmp_path / "dose.dcm", np.full(grid.shape, 42.0), grid)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    click(panel.ui.loadDoseButton)
+    dose = volume_from_node(panel.ui.doseSelector.currentNode())
+    assert np.allclose(dose.array, 42.0, atol=0.01)
+    assert dose.grid.same_as(grid, tolerance_mm=0.01)
 
 
 def test_names_are_checked_and_renamed_after_asking(panel, structures, ct, monkeypatch):

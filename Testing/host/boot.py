@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -38,6 +38,7 @@ class Host:
         self.dialogs = util.Dialogs()
         slicer.app = application.Application(self.session.app.app_logic, Path(self._folder.name))
         util.complete(self.dialogs)
+        slicer.util.reloadScriptedModule = reload_scripted_module
         for name, module in (("ScriptedLoadableModule", scripted_module), ("parameterNodeWrapper", parameter_node)):
             setattr(slicer, name, module)
             sys.modules[f"slicer.{name}"] = module
@@ -128,6 +129,26 @@ class ModuleEntry:
         panel.self = lambda: widget
         widget.setup()
         return panel
+
+
+def reload_scripted_module(name: str) -> ModuleType:
+    """Run a module's file again and put a new panel in the place of the old one, as ``slicer.util`` does.
+
+    The module's libraries stay as they are, and the old widgets stay, hidden and out of the layout.
+    """
+    entry = getattr(slicer.modules, name.lower())
+    panel = entry.widgetRepresentation()
+    specification = importlib.util.spec_from_file_location(name, entry.path)
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+    entry.python_module = module
+    panel.empty()
+    panel.self().cleanup()
+    widget = getattr(module, f"{name}Widget")(panel)
+    panel.self = lambda: widget
+    widget.setup()
+    return module
 
 
 _host: Host | None = None

@@ -52,6 +52,7 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
+        self._uiWidget = uiWidget
         self.logic = self.createLogic()
         self.runToolTip = self.ui.runButton.toolTip
         locked = (
@@ -97,7 +98,7 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         raise NotImplementedError
 
     def cleanup(self) -> None:
-        """Called when the application closes and the module widget is destroyed."""
+        """Called when the application closes and before a reload."""
         self.runControls.close()
         RunPanelWidget._open.discard(self)
         if not RunPanelWidget._open:
@@ -105,6 +106,8 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.deviceSelector.close()
         self.setParameterNode(None)
         self.removeObservers()
+        # A reload hides the widgets and keeps them: they are to follow the scene no more.
+        self._uiWidget.setMRMLScene(None)
 
     def enter(self) -> None:
         """Called each time the user opens this module."""

@@ -41,6 +41,13 @@ class ModulePanel(qMRMLWidget):
         QVBoxLayout(self)
         self.isEntered = False
 
+    def empty(self) -> None:
+        """Hide all that is in it and take it out of the layout."""
+        for child in self.findChildren(QWidget, options=Qt.FindDirectChildrenOnly):
+            child.hide()
+        while self.layout().takeAt(0) is not None:
+            pass
+
 
 class qMRMLNodeComboBox(QComboBox):
     """Chooses a node of the scene; follows what is added, removed and renamed."""

@@ -49,8 +49,12 @@ class ScriptedLoadableModuleWidget:
     def setup(self) -> None:
         """Called once; the reload and test buttons of developers are left out."""
 
+    def onReload(self) -> None:
+        """The developer's *Reload* button."""
+        slicer.util.reloadScriptedModule(self.moduleName)
+
     def cleanup(self) -> None:
-        """Called when the application closes."""
+        """Called when the application closes, and before another panel takes the place of this one."""
 
     def enter(self) -> None:
         """Called when the module is shown."""
