@@ -14,7 +14,7 @@ from nnunet_models import plans, write_model
 
 from benchmarks import __main__ as bench
 from benchmarks import growth, network_stages
-from benchmarks.measure import DidNotFitError, measure
+from benchmarks.measure import DidNotFitError, Measurement, measure
 from benchmarks.network_pairs import Case, parts, rival_bytes, same_boxes
 from benchmarks.pairs import Pair
 from SegmentationAILib.catalog.monai_detector import Detections
@@ -99,7 +99,19 @@ def test_the_rivals_memory_is_that_of_its_logits():
     assert rival_bytes((300, 512, 512)) == 117 * 512 * 512 * 300 * 4
 
 
-def test_growth_is_drawn(tmp_path):
-    rows = [{"voxels": n, "seconds": n / 1e6, "peak_mb": n / 1e4} for n in (10**6, 10**7, 10**8)]
-    growth.draw(rows, tmp_path / "growth.png")
+def test_growth_is_written_as_it_comes(tmp_path, monkeypatch):
+    def measured(_prepare, _run, _repeats):
+        if len(told) == 2:
+            raise DidNotFitError("did not fit in 1 GiB")
+        return Measurement(float(len(told)), len(told) << 20, 0, None)
+
+    told: list[str] = []
+    monkeypatch.setattr(growth, "measure", measured)
+    for line in growth.table(tmp_path):
+        told.append(line)
+        if len(told) == 2:
+            assert len(json.loads((tmp_path / "growth.json").read_text())) == 1
+    rows = json.loads((tmp_path / "growth.json").read_text())
+    assert [tuple(row["shape"]) for row in rows] == [shape for n, shape in enumerate(growth.SHAPES) if n != 1]
+    assert told[2].split() == ["256×256×128", "did", "not", "fit", "in", "1", "GiB"]
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")

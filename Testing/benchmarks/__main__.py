@@ -108,7 +108,8 @@ def main(output: Path, only: str) -> None:
         path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     click.echo(f"Time and memory are ratios, ThoraxAI over rival. Written: {path}")
     if only.lower() in "growth":
-        click.echo(growth.table(output))
+        for text in growth.table(output):
+            click.echo(text)
 
 
 if __name__ == "__main__":
