@@ -168,7 +168,8 @@ def test_large_volume_is_copied_a_little_by_each_poll(warm):
     polls = 1
     while not job.poll() and not job.started:
         polls += 1
-    assert polls > 10
+    # 16 MB and the rest of a piece each; the worker may begin before the last poll ends.
+    assert polls >= array.nbytes // 24_000_000 > 5
     assert job.result(LONG_S)["sum"] == int(array.sum(dtype=np.int64))
 
 
