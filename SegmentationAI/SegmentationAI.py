@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import slicer
 from slicer import (
     vtkMRMLMarkupsFiducialNode,
@@ -16,15 +15,15 @@ from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
 )
 
-from SegmentationAILib import dependencies, phantom
+from SegmentationAILib import dependencies
 from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.steps import Call, Steps, importing
 from SegmentationAILib.enhancement.logic import PreprocessLogic
-from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.errors import Cancelled
+from SegmentationAILib.module_test import SegmentationAITest  # noqa: F401 - Slicer looks for it here
 from SegmentationAILib.provenance import NOTES_ATTRIBUTE, RESULT_ATTRIBUTE
 from SegmentationAILib.radiotherapy.comparison_logic import ComparisonLogic
 from SegmentationAILib.radiotherapy.logic import RadiotherapyLogic
@@ -310,87 +309,3 @@ class SegmentationAILogic(ScriptedLoadableModuleLogic, RadiotherapyLogic, Prepro
 
     def requireDependencies(self) -> None:
         dependencies.require(dependencies.requirements())
-
-
-class SegmentationAITest(ScriptedLoadableModuleTest):
-    """Needs no file: the test makes a small chest itself."""
-
-    def setUp(self) -> None:
-        if dependencies.find_missing(dependencies.requirements()):
-            self.skipTest("PyTorch is not installed")
-        slicer.mrmlScene.Clear()
-
-    def test_LungsAndAirway(self) -> None:
-        from SegmentationAILib.scene import add_volume  # needs torch
-
-        logic = SegmentationAILogic()
-        segmentation = logic.segment(add_volume(phantom.chest()), device="cpu")
-        volumes = logic.segmentVolumes(segmentation)
-        for side in ("right", "left"):
-            self.assertAlmostEqual(volumes[f"{side} lung"] / phantom.lung_volume_ml(), 1.0, delta=0.08)
-            found = np.array(segmentation.GetSegmentCenterRAS(f"{side} lung"))
-            self.assertLess(np.linalg.norm(found - phantom.lung_centre(side)), 10.0)
-        self.delayDisplay("Lungs lie where they are in the phantom")
-
-    def test_DerivedStructuresFollowTheirSources(self) -> None:
-        from SegmentationAILib.scene import add_volume  # needs torch
-
-        logic = SegmentationAILogic()
-        volumeNode = add_volume(phantom.chest())
-        segmentation = logic.segment(volumeNode, device="cpu", structures=["lung_left", "lung_right"])
-        self.assertEqual(sorted(logic.segmentVolumes(segmentation)), ["left lung", "right lung"])
-        logic.setRule(segmentation, volumeNode, "Lungs", '"right lung" + "left lung"')
-        logic.setRule(segmentation, volumeNode, "Lungs_PRV10", "expand(Lungs, 10) - Lungs")
-        volumes = logic.segmentVolumes(segmentation)
-        self.assertAlmostEqual(volumes["Lungs"], volumes["right lung"] + volumes["left lung"], delta=1.0)
-        self.assertGreater(volumes["Lungs_PRV10"], 0.2 * volumes["Lungs"])
-        array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "left lung", volumeNode)
-        array[:] = 0
-        slicer.util.updateSegmentBinaryLabelmapFromArray(array, segmentation, "left lung", volumeNode)
-        self.assertEqual(logic.rebuild(segmentation, volumeNode, ["left lung"]), ["Lungs", "Lungs_PRV10"])
-        self.assertAlmostEqual(logic.segmentVolumes(segmentation)["Lungs"], volumes["right lung"], delta=1.0)
-        with self.assertRaises(InputError):
-            logic.setRule(segmentation, volumeNode, "Lungs", "Lungs_PRV10 - Lungs")
-        self.assertIn("Lungs = ", logic.describeRules(segmentation, volumeNode))
-        self.delayDisplay("Derived structures are made again when a source is edited")
-
-    def test_ANoisyVolumeIsSmoothed(self) -> None:
-        from SegmentationAILib.scene import add_volume
-
-        volumeNode = add_volume(phantom.chest())
-        before = slicer.util.arrayFromVolume(volumeNode).copy()
-        made = SegmentationAILogic().preprocess(volumeNode, "gaussian", sigma_mm=4.0)
-        smooth = slicer.util.arrayFromVolume(made)
-        self.assertLess(np.abs(np.diff(smooth, axis=0)).mean(), np.abs(np.diff(before, axis=0)).mean())
-        self.assertTrue(np.array_equal(slicer.util.arrayFromVolume(volumeNode), before))
-        self.assertEqual(made.GetSpacing(), volumeNode.GetSpacing())
-        self.delayDisplay("A new volume is smoother, and the CT stays as it is")
-
-    def test_TwoSegmentationsAreCompared(self) -> None:
-        from SegmentationAILib.labels import LabelMap
-        from SegmentationAILib.scene import add_segmentation, add_volume
-        from SegmentationAILib.terminology import LEFT_LUNG
-
-        volume = phantom.chest()
-        volumeNode = add_volume(volume)
-        mine, yours = (
-            add_segmentation(
-                [LabelMap((volume.array < below).astype(np.uint8), volume.grid, {1: LEFT_LUNG})], volumeNode, name
-            )
-            for name, below in (("mine", -500), ("yours", -950))
-        )
-        logic = SegmentationAILogic()
-        table = logic.compareStructures(mine, yours, volumeNode)
-        self.assertEqual(table.GetCellText(0, 2), LEFT_LUNG.name)
-        self.assertTrue(0.1 < float(table.GetCellText(0, 3)) < 0.99)
-        self.delayDisplay("Two segmentations agree as far as they overlap")
-
-    def test_BadInputLeavesSceneAsItWas(self) -> None:
-        volumeNode = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
-        before = slicer.mrmlScene.GetNumberOfNodes()
-        with self.assertRaises(InputError):
-            SegmentationAILogic().segment(volumeNode)
-        with self.assertRaises(InputError):
-            SegmentationAILogic().segment(volumeNode, "no-such-model")
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
-        self.delayDisplay("A volume without voxels is refused")

@@ -27,11 +27,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--where", action="store_true", help="tell where the gaps over 50 ms were")
     parser.add_argument("--task", default="organs", help="id of the model that segments")
+    parser.add_argument("--short", action="store_true", help="leave out what computes for minutes")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     host = boot.start()
     host.make_views()
-    import qt  # noqa: PLC0415 - as the host has made it
     import slicer  # noqa: PLC0415
 
     from host.heartbeat import Heartbeat  # noqa: PLC0415 - needs Qt
@@ -72,6 +72,22 @@ def main() -> None:
     for widget in (nodules, organs):
         widget.ui.inputSelector.setCurrentNode(ct)
 
+    if not options.short:
+        measure_nodules(host, nodules, measured)
+        organs.logic.getParameterNode().task = options.task
+        measured(f"segment {options.task}", organs.ui.runButton.click, organs.runControls)
+        write("  %s", organs.ui.messageLabel.text)
+    measure_preprocess(organs, ct, measured)
+    measure_radiotherapy(organs, ct, measured)
+    for widget in (nodules, organs):
+        widget.exit()
+        widget.cleanup()
+
+
+def measure_nodules(host, nodules, measured) -> None:
+    """Detection, review and report."""
+    import qt  # noqa: PLC0415 - as the host has made it
+
     def begun_and_cancelled() -> None:
         nodules.ui.runButton.click()
         while nodules.ui.progressBar.value < 5:
@@ -85,9 +101,6 @@ def main() -> None:
     measured("start and cancel", begun_and_cancelled)
     measured("detect nodules", nodules.ui.runButton.click, nodules.runControls)
     write("  %s", nodules.ui.messageLabel.text)
-    organs.logic.getParameterNode().task = options.task
-    measured(f"segment {options.task}", organs.ui.runButton.click, organs.runControls)
-    write("  %s", organs.ui.messageLabel.text)
     measured("choose a nodule", lambda: nodules.review.table.choose(2))
     measured("accept it", nodules.ui.acceptButton.click)
     measured("measure it again", nodules.ui.measureButton.click, nodules.runControls)
@@ -96,10 +109,30 @@ def main() -> None:
         qt.QFileDialog.getExistingDirectory = lambda *_: folder
         measured("export a report", nodules.ui.exportButton.click, nodules.runControls)
         write("  %s", nodules.ui.messageLabel.text)
-    measure_radiotherapy(organs, ct, measured)
-    for widget in (nodules, organs):
-        widget.exit()
-        widget.cleanup()
+
+
+def measure_preprocess(organs, ct, measured) -> None:
+    """A new volume, and previews of what takes long until something is seen in all views."""
+    import slicer  # noqa: PLC0415
+
+    ui = organs.ui
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    for composite in composites:
+        composite.SetBackgroundVolumeID(ct.GetID())
+    measured("open preprocess", lambda: ui.preprocessCollapsibleButton.setChecked(True))
+    parameters = organs.logic.getParameterNode()
+
+    class Sketches:
+        running = property(lambda _self: not all(one.GetForegroundVolumeID() for one in composites))
+
+    for name in ("median", "curvature flow", "N4"):
+        parameters.preprocessOperation = name
+        measured(f"preview {name}", lambda: ui.previewCheckBox.setChecked(True), Sketches())
+        write("  %s", ui.previewLabel.text)
+        ui.previewCheckBox.setChecked(False)
+    parameters.preprocessOperation = "median"
+    measured("preprocess median", ui.preprocessButton.click, organs.runControls)
+    write("  %s", ui.messageLabel.text)
 
 
 def measure_radiotherapy(organs, ct, measured) -> None:
@@ -127,6 +160,8 @@ def measure_radiotherapy(organs, ct, measured) -> None:
     ui.ruleEdit.setText("expand(Lung_L + Lung_R, 10)")
     run("setRuleButton")
     run("rebuildButton")
+    qt.QMessageBox.question = lambda *_: qt.QMessageBox.No
+    run("checkNamesButton")
     grid = volume_from_node(ct).grid.with_spacing(3.0)
     dose = np.linspace(70.0, 0.0, grid.shape[0], dtype=np.float32)[:, None, None]
     dose = np.ascontiguousarray(np.broadcast_to(dose, grid.shape))
