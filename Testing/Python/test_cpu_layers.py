@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from SegmentationAILib.catalog.nnunet_networks import PLAIN, RESIDUAL, Architecture, UNet
-from SegmentationAILib.engine import cpu_layers
-from SegmentationAILib.engine.cpu_layers import SlabConv3d, SlabInstanceNorm3d, VoxelLinear, fast_on_cpu
+from SegmentationAILib.engine import cpu_layers, winograd
+from SegmentationAILib.engine.cpu_layers import SlabInstanceNorm3d, VoxelLinear, fast_on_cpu
 from SegmentationAILib.engine.memory_plan import window_bytes
+from SegmentationAILib.engine.winograd import WinogradConv3d, minimal_filtering
 
 sides = st.tuples(*[st.integers(5, 22)] * 3)
 
@@ -31,15 +32,52 @@ def test_convolution_is_torchs(shape, channels, made, batch, bias, together):
     conv = nn.Conv3d(channels, made, 3, padding=1, bias=bias)
     x = noise(batch, channels, *shape)
     x = x.contiguous(memory_format=torch.channels_last_3d) if together else x
-    same(SlabConv3d(conv)(x), conv(x))
+    same(WinogradConv3d(conv)(x), conv(x))
+
+
+@settings(deadline=None, max_examples=20)
+@given(sides, st.integers(1, 12), st.integers(1, 12), st.integers(1, 2), st.booleans(), st.sampled_from([1, 40_000]))
+@torch.inference_mode()
+def test_convolution_of_many_channels_is_torchs(shape, channels, made, batch, bias, at_once):
+    conv = nn.Conv3d(channels, made, 3, padding=1, bias=bias)
+    x = noise(batch, channels, *shape)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "_MANY_CHANNELS", 1)
+        patch.setattr(winograd, "_LEAST_TILES", 8)
+        patch.setattr(winograd, "_TILE_BYTES", at_once)
+        same(WinogradConv3d(conv)(x), conv(x))
+
+
+@pytest.mark.parametrize("shape", [(12, 12, 12), (9, 14, 13), (8, 30, 9)])
+@torch.inference_mode()
+def test_neither_way_rounds_much_worse_than_torch(shape):
+    """Against float64: bfloat16, which GPUs take, rounds a thousand times worse."""
+    conv = nn.Conv3d(128, 128, 3, padding=1)
+    x = noise(1, 128, *shape)
+    exact = conv.double()(x.double())
+    fast = WinogradConv3d(conv.float())
+    together = x[0].permute(1, 2, 3, 0).contiguous()
+    for way in (fast._by_slabs, fast._by_tiles):
+        wrong = way(together).permute(3, 0, 1, 2)[None] - exact
+        assert float(wrong.std() / exact.std()) < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("outputs", "points"), [(2, (1,)), (4, (1, 2)), (4, (2 / 3, 3 / 2)), (8, (0.4, 0.75, 1.25, 2))]
+)
+def test_filtering_is_exact_but_for_rounding(outputs, points):
+    inputs, weights, back = minimal_filtering(outputs, points)
+    x, w = noise(outputs + 2).double(), noise(3, seed=1).double()
+    expected = torch.stack([x[n : n + 3] @ w for n in range(outputs)])
+    torch.testing.assert_close(back @ ((weights @ w) * (inputs @ x)), expected, atol=1e-11, rtol=1e-11)
 
 
 @torch.inference_mode()
 def test_several_slabs_make_one_convolution(monkeypatch):
     """Groups of slices at once, the last of them short."""
-    monkeypatch.setattr(cpu_layers, "_SLAB_BYTES", 6 * 4 * 9 * 9 * 8 * 2)
+    monkeypatch.setattr(winograd, "_SLAB_BYTES", 10 * 4 * 9 * 9 * 8 * 2)
     conv = nn.Conv3d(8, 3, 3, padding=1)
-    same(SlabConv3d(conv)(noise(1, 8, 26, 9, 9)), conv(noise(1, 8, 26, 9, 9)))
+    same(WinogradConv3d(conv)(noise(1, 8, 26, 9, 9)), conv(noise(1, 8, 26, 9, 9)))
 
 
 @pytest.mark.parametrize("affine", [True, False])
@@ -90,9 +128,9 @@ def test_a_network_answers_the_same_and_shares_its_weights(single_precision, kin
     fast = fast_on_cpu(network)
     same(fast(noise(1, 1, 32, 36, 40)), network(noise(1, 1, 32, 36, 40)))
     replaced = [type(module) for module in fast.modules()]
-    assert replaced.count(SlabConv3d) >= 7
+    assert replaced.count(WinogradConv3d) >= 7
     assert SlabInstanceNorm3d in replaced
-    assert not any(isinstance(module, SlabConv3d) for module in network.modules())
+    assert not any(isinstance(module, WinogradConv3d) for module in network.modules())
     own = {part.data_ptr() for part in network.parameters()}
     assert {part.data_ptr() for part in fast.parameters()} <= own
     assert fast_on_cpu(network) is fast
@@ -102,9 +140,21 @@ def test_what_a_network_takes_is_found_without_data(single_precision):
     """As the memory plan asks, where little memory is free."""
     network = nn.Sequential(nn.Conv3d(8, 16, 3, padding=1), nn.InstanceNorm3d(16, affine=True), nn.Conv3d(16, 4, 1))
     fast = fast_on_cpu(network)
-    assert [type(module) for module in fast] == [SlabConv3d, SlabInstanceNorm3d, VoxelLinear]
+    assert [type(module) for module in fast] == [WinogradConv3d, SlabInstanceNorm3d, VoxelLinear]
     cpu, window = torch.device("cpu"), (8, 24, 24, 24)
     assert 1.0 <= window_bytes(fast, window, cpu) / window_bytes(network, window, cpu) <= 2.0
+
+
+@torch.inference_mode()
+def test_a_layer_of_two_names_is_replaced_once(single_precision):
+    """As MONAI's DynUNet holds its layers."""
+    conv = nn.Conv3d(8, 8, 3, padding=1)
+    twice = nn.Sequential(conv, nn.Sequential(conv), conv)
+    fast = fast_on_cpu(twice)
+    assert isinstance(fast[0], WinogradConv3d)
+    assert fast[0] is fast[1][0] is fast[2]
+    same(fast(noise(1, 8, 9, 9, 9)), twice(noise(1, 8, 9, 9, 9)))
+    same(fast(noise(1, 8, 4, 9, 9)), twice(noise(1, 8, 4, 9, 9)))
 
 
 def test_other_convolutions_stay(single_precision):

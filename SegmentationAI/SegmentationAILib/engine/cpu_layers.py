@@ -1,11 +1,7 @@
 """Layers that a CPU runs in about half the time of torch's own, with the same results to rounding.
 
 Voxels lie with their channels together in memory (``torch.channels_last_3d``), as the convolutions of oneDNN
-want them. A 3×3×3 convolution is taken along its first axis by Winograd's minimal filtering F(4, 3): four
-slices of the result need six convolutions of slices instead of twelve. The slabs between the steps stay in the
-processor's cache.
-
-Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 2016 (arXiv 1509.09308), section 4.1.
+want them.
 """
 
 from __future__ import annotations
@@ -18,89 +14,14 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import nn
 
 from SegmentationAILib.engine.precision import inference_dtype
+from SegmentationAILib.engine.winograd import WinogradConv3d
 
-# F(4, 3) of the paper: of the slices, of the weights, and back; 4 new slices out of 6.
-_SLICES = torch.tensor(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ],
-    dtype=torch.float32,
-)
-_WEIGHTS = torch.tensor(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ],
-    dtype=torch.float64,
-)
-_BACK = torch.tensor(
-    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=torch.float32
-)
-_OUT, _IN = _BACK.shape
 # Of the slabs that are worked on at once, so that they stay in the cache.
 _SLAB_BYTES = 8 << 20
 # Voxels whose sum in single precision is still as exact as torch's own.
 _MOST_SUMMED = 16384
-# Smaller arrays spend their time elsewhere, and their transformed weights would take more memory than they.
-_LEAST_SIDE = 8
-
-
-class SlabConv3d(nn.Module):
-    """A 3×3×3 convolution of stride 1 that keeps the shape.
-
-    Args:
-        conv: whose weights are taken.
-    """
-
-    def __init__(self, conv: nn.Conv3d) -> None:
-        super().__init__()
-        self.plain, self.bias = conv, conv.bias
-        weight = conv.weight.detach().double()
-        parts = [torch.tensordot(row, weight, dims=([0], [2])).float() for row in _WEIGHTS]
-        self.parts = [part.contiguous(memory_format=torch.channels_last) for part in parts]
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Without data, only what the layer takes and gives is asked for.
-        if min(x.shape[2:]) < _LEAST_SIDE or x.is_meta:
-            return self.plain(x)
-        return torch.cat([self._one(one) for one in x]) if len(x) > 1 else self._one(x[0])
-
-    def _one(self, x: torch.Tensor) -> torch.Tensor:
-        channels, slices, rows, columns = x.shape
-        made = len(self.parts[0])
-        # [k, (j, i, channel)], without a copy where the channels are already together.
-        source = x.permute(1, 2, 3, 0).reshape(slices, -1)
-        result = source.new_empty(slices, rows * columns * made)
-        groups = -(-slices // _OUT)
-        at_once = min(groups, max(1, _SLAB_BYTES // (_IN * source.shape[1] * 4)))
-        read = source.new_empty(_IN, at_once, source.shape[1])
-        found = source.new_empty(_IN, at_once, result.shape[1])
-        for first in range(0, groups, at_once):
-            some = range(first, min(first + at_once, groups))
-            for n, group in enumerate(some):
-                start = _OUT * group - 1
-                low, high = max(start, 0), min(start + _IN, slices)
-                # What lies beyond the ends is 0 and is left out of the sum.
-                torch.mm(_SLICES[:, low - start : high - start], source[low:high], out=read[:, n])
-            for n, part in enumerate(self.parts):
-                image = read[n, : len(some)].view(-1, rows, columns, channels).permute(0, 3, 1, 2)
-                slab = F.conv2d(image, part, padding=1).permute(0, 2, 3, 1)
-                found[n, : len(some)] = slab.reshape(len(some), -1)
-            for n, group in enumerate(some):
-                into = result[_OUT * group : _OUT * (group + 1)]
-                torch.mm(_BACK[: len(into)], found[:, n], out=into)
-                if self.bias is not None:
-                    into.view(-1, made).add_(self.bias)
-        return result.view(1, slices, rows, columns, made).permute(0, 4, 1, 2, 3)
+# Fewer channels are read faster than they are transformed.
+_LEAST_CHANNELS = 8
 
 
 class VoxelLinear(nn.Module):
@@ -178,18 +99,23 @@ def fast_on_cpu(network: nn.Module) -> nn.Module:
         return network
     if network not in _made:
         shared = {id(part): part for part in [*network.parameters(), *network.buffers()]}
-        _made[network] = _replaced(copy.deepcopy(network, shared))
+        _made[network] = _replaced(copy.deepcopy(network, shared), {})
     return _made[network]
 
 
-def _replaced(module: nn.Module) -> nn.Module:
-    if isinstance(module, nn.Conv3d):
-        return _convolution(module)
-    if isinstance(module, nn.InstanceNorm3d) and not module.track_running_stats:
-        return SlabInstanceNorm3d(module)
-    for name, child in module.named_children():
-        setattr(module, name, _replaced(child))
-    return module
+def _replaced(module: nn.Module, known: dict[nn.Module, nn.Module]) -> nn.Module:
+    """What takes the module's place; a module that a network holds under several names is replaced once."""
+    if module not in known:
+        known[module] = module
+        if isinstance(module, nn.Conv3d):
+            known[module] = _convolution(module)
+        elif isinstance(module, nn.InstanceNorm3d) and not module.track_running_stats:
+            known[module] = SlabInstanceNorm3d(module)
+        else:
+            for name, child in module._modules.items():
+                if child is not None:
+                    setattr(module, name, _replaced(child, known))
+    return known[module]
 
 
 def _convolution(conv: nn.Conv3d) -> nn.Module:
@@ -198,5 +124,5 @@ def _convolution(conv: nn.Conv3d) -> nn.Module:
     if conv.kernel_size == (1, 1, 1) and conv.padding in ((0, 0, 0), "same", "valid"):
         return VoxelLinear(conv)
     kept = conv.padding in ((1, 1, 1), "same") and conv.padding_mode == "zeros"
-    # One channel is read faster than it is transformed.
-    return SlabConv3d(conv) if kept and conv.kernel_size == (3, 3, 3) and conv.in_channels >= _LEAST_SIDE else conv
+    fits = kept and conv.kernel_size == (3, 3, 3) and conv.in_channels >= _LEAST_CHANNELS
+    return WinogradConv3d(conv) if fits else conv
