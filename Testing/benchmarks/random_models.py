@@ -1,7 +1,10 @@
 """Model folders of usual size with random weights, whose labels are as smooth as a trained model's.
 
-The weights do not matter to the time, but the labels do: noise would be all boundary. So the last layer is
-fitted to tell smoothed densities and places of a CT apart.
+The weights do not matter to the time, but the labels do: noise would be all boundary, and of two classes that are
+nearly as likely over many voxels, rounding would choose. So the last layer is fitted to tell smoothed densities
+apart. An nnU-Net's last block before it is set, too: one number for each voxel, which is fitted to the density, is
+cut off at as many heights as there are features, so that the last layer can make steps of them, with all the width of
+a class far from a tie. All other layers are random, and what these two read has gone through all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai_bundles import NONZERO, SEGRESNET, detection, inference, metadata, write_bundle
 from nnunet_models import plans, write_model
@@ -22,11 +24,15 @@ from torch import nn
 # Of the classes, those that the fitted layer tells apart; the others cost as much and win nowhere.
 _TOLD_APART = 12
 _SIDE = 64
+# Between the two cuts that make a step, in standard deviations of what is cut.
+_STEP = 0.02
+# Raised when the models are made otherwise, so that those of earlier runs are not taken.
+_EDITION = 2
 
 
 def kept(name: str, write: Callable[[Path], Path]) -> Path:
     """The model's folder, written unless an earlier run has."""
-    home = Path(tempfile.gettempdir()) / "thoraxai-bench" / name
+    home = Path(tempfile.gettempdir()) / f"thoraxai-bench-{_EDITION}" / name
     if not home.exists():
         home.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as made:
@@ -59,7 +65,8 @@ def _nnunet(held: dict[str, Any], classes: int, seed: int) -> nn.Module:
     network = get_network_from_plans(
         made["network_class_name"], made["arch_kwargs"], made["_kw_requires_import"], 1, classes, deep_supervision=False
     )
-    return fitted(network, classes)
+    block = network.decoder.stages[-1].convs[-1]
+    return fitted(stepped(network, block.conv, block.norm), classes, by_features=True)
 
 
 def bundle_folder(name: str, spacing: float, classes: int) -> Path:
@@ -115,21 +122,59 @@ def parsed(config: dict[str, Any]) -> Any:
 
 
 @torch.inference_mode()
-def fitted(network: nn.Module, classes: int) -> nn.Module:
-    """The network with a last layer that tells smoothed intensities apart, by least squares."""
+def fitted(network: nn.Module, classes: int, *, by_features: bool = False) -> nn.Module:
+    """The network with a last layer that tells smoothed intensities apart, by least squares.
+
+    Args:
+        network: random, or ``stepped``.
+        classes: that it gives.
+        by_features: tell apart what the first feature orders, as in a stepped network all do.
+    """
     last = [part for part in network.modules() if isinstance(part, nn.Conv3d) and part.out_channels == classes][-1]
+    patch, inputs = _read_by(network, last)
+    told_apart = min(_TOLD_APART, last.in_channels // 2 + 1)
+    told = (inputs[:, 0] if by_features else patch.flatten().double()).contiguous()
+    edges = torch.quantile(told[::5], torch.linspace(0, 1, told_apart + 1, dtype=torch.float64)[1:-1])
+    wanted = nn.functional.one_hot(torch.bucketize(told, edges), classes).double()
+    found = torch.linalg.lstsq(inputs, wanted, driver="gelsd").solution
+    found[-1, told_apart:] -= 10.0
+    last.weight.copy_(found[:-1].T.reshape(last.weight.shape))
+    last.bias.copy_(found[-1])
+    return network
+
+
+@torch.inference_mode()
+def stepped(network: nn.Module, conv: nn.Conv3d, norm: nn.InstanceNorm3d) -> nn.Module:
+    """The network with a block of which every channel is the same fit of the intensity, cut off at another height.
+
+    Args:
+        network: that the block is part of.
+        conv: of the block; its kernel's middle is the fit.
+        norm: after it, whose shift is the height at which the rectifier after it cuts off.
+    """
+    patch, inputs = _read_by(network, conv)
+    fit = torch.linalg.lstsq(inputs, patch.flatten()[:, None].double(), driver="gelsd").solution
+    conv.weight.zero_()
+    conv.weight[:, :, 1, 1, 1] = fit[:-1, 0].float()
+    conv.bias.zero_()
+    steps = min(_TOLD_APART - 1, conv.out_channels // 2)
+    cut = (inputs @ fit)[:, 0]
+    cut = (cut - cut.mean()) / cut.std()
+    edges = torch.quantile(cut[::5], torch.linspace(0, 1, steps + 2, dtype=torch.float64)[1:-1]).float()
+    heights = torch.cat([edges - _STEP / 2, edges + _STEP / 2])
+    norm.weight.fill_(1.0)
+    norm.bias.zero_()
+    norm.bias[: len(heights)] = -heights
+    return network
+
+
+def _read_by(network: nn.Module, part: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smooth noise [1, 1, k, j, i], and what a part of the network reads of it: float64 [voxel, channel and a 1]."""
     seen: list[torch.Tensor] = []
-    hook = last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    hook = part.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     coarse = torch.randn(1, 1, 6, 6, 6, generator=torch.Generator().manual_seed(1))
     patch = nn.functional.interpolate(coarse, size=(_SIDE,) * 3, mode="trilinear")
     network.eval()(patch)
     hook.remove()
     features = seen[0][0].flatten(1).T.double()
-    inputs = torch.cat([features, torch.ones(len(features), 1)], dim=1)
-    edges = torch.from_numpy(np.quantile(patch.numpy(), np.linspace(0, 1, _TOLD_APART + 1)[1:-1])).float()
-    wanted = nn.functional.one_hot(torch.bucketize(patch.flatten(), edges), classes).double()
-    found = torch.linalg.lstsq(inputs, wanted, driver="gelsd").solution
-    found[-1, _TOLD_APART:] -= 10.0
-    last.weight.copy_(found[:-1].T.reshape(last.weight.shape))
-    last.bias.copy_(found[-1])
-    return network
+    return patch, torch.cat([features, torch.ones(len(features), 1)], dim=1)
