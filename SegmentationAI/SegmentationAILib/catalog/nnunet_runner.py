@@ -3,6 +3,10 @@
 The voxels go to the device once and come back as labels: cropped, scaled, resized, read in overlapping
 windows, and turned into labels slice by slice while the windows go on, so that the logits of the whole volume
 are never held at once.
+
+The crop is nnU-Net's own, to what is not 0, and no closer: cropping to the body would move every window and change
+the mean and spread that some models scale by, and with them labels within the body. Windows that show only air are
+left out instead, which moves nothing.
 """
 
 from __future__ import annotations
