@@ -119,6 +119,7 @@ def measure_preprocess(organs, ct, measured) -> None:
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     for composite in composites:
         composite.SetBackgroundVolumeID(ct.GetID())
+    slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *NODULE_RAS, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
     measured("open preprocess", lambda: ui.preprocessCollapsibleButton.setChecked(True))
     parameters = organs.logic.getParameterNode()
 
