@@ -23,8 +23,8 @@ from torch import nn
 _SLAB_BYTES, _TILE_BYTES = 8 << 20, 32 << 20
 # Smaller arrays spend their time elsewhere.
 _LEAST_SIDE = 8
-# Where tiles are faster than slabs: from so many channels on both sides, and so many tiles.
-_MANY_CHANNELS, _LEAST_TILES = 128, 27
+# Where tiles pay: from so many channels on both sides, and so many tiles; their weights take eight times the memory.
+_MANY_CHANNELS, _LEAST_TILES = 128, 216
 
 
 def minimal_filtering(outputs: int, points: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
