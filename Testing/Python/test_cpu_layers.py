@@ -35,31 +35,15 @@ def test_convolution_is_torchs(shape, channels, made, batch, bias, together):
     same(WinogradConv3d(conv)(x), conv(x))
 
 
-@settings(deadline=None, max_examples=20)
-@given(sides, st.integers(1, 12), st.integers(1, 12), st.integers(1, 2), st.booleans(), st.sampled_from([1, 40_000]))
-@torch.inference_mode()
-def test_convolution_of_many_channels_is_torchs(shape, channels, made, batch, bias, at_once):
-    conv = nn.Conv3d(channels, made, 3, padding=1, bias=bias)
-    x = noise(batch, channels, *shape)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "_MANY_CHANNELS", 1)
-        patch.setattr(winograd, "_LEAST_TILES", 8)
-        patch.setattr(winograd, "_TILE_BYTES", at_once)
-        same(WinogradConv3d(conv)(x), conv(x))
-
-
 @pytest.mark.parametrize("shape", [(12, 12, 12), (9, 14, 13), (8, 30, 9)])
 @torch.inference_mode()
-def test_neither_way_rounds_much_worse_than_torch(shape):
+def test_it_rounds_little_worse_than_torch(shape):
     """Against float64: bfloat16, which GPUs take, rounds a thousand times worse."""
     conv = nn.Conv3d(128, 128, 3, padding=1)
     x = noise(1, 128, *shape)
     exact = conv.double()(x.double())
-    fast = WinogradConv3d(conv.float())
-    together = x[0].permute(1, 2, 3, 0).contiguous()
-    for way in (fast._by_slabs, fast._by_tiles):
-        wrong = way(together).permute(3, 0, 1, 2)[None] - exact
-        assert float(wrong.std() / exact.std()) < 2e-5
+    wrong = WinogradConv3d(conv.float())(x) - exact
+    assert float(wrong.std() / exact.std()) < 2e-5
 
 
 @pytest.mark.parametrize(
