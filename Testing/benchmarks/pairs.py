@@ -184,7 +184,7 @@ def equal(ours: list[int], theirs: list[int]) -> float:
     return float(ours == theirs)
 
 
-def nnunet(name: str, case: Callable[[], Any], shape: tuple[int, int, int]) -> Pair:
+def nnunet(name: str, case: Callable[[], Any], shape: tuple[int, int, int], *, stages: bool = True) -> Pair:
     return Pair(
         f"{name}, {network_pairs.CLASSES} classes, {shape[2]}×{shape[1]}×{shape[0]}",
         "nnUNetPredictor",
@@ -196,7 +196,7 @@ def nnunet(name: str, case: Callable[[], Any], shape: tuple[int, int, int]) -> P
         needs="nnunetv2",
         repeats=1,
         rival_bytes=network_pairs.rival_bytes(shape),
-        stages=network_stages.nnunet,
+        stages=network_stages.nnunet if stages else None,
     )
 
 
@@ -206,16 +206,14 @@ def monai(name: str, case: Callable[[], Any], ours: Callable, theirs: Callable, 
     )
 
 
+NNUNETS = {"nnU-Net 1.5 mm": network_pairs.NNUNET_1_5_MM, "nnU-Net 3 mm": network_pairs.NNUNET_3_MM}
 PART, WHOLE = (64, 399, 512), (300, 512, 512)
 NETWORK_PAIRS = (
     *(
         nnunet(name, partial(network_pairs.nnunet_case, folder, (40, 0, 0), PART), PART)
-        for name, folder in (
-            ("nnU-Net 1.5 mm", network_pairs.NNUNET_1_5_MM),
-            ("nnU-Net 3 mm", network_pairs.NNUNET_3_MM),
-        )
+        for name, folder in NNUNETS.items()
     ),
-    nnunet("nnU-Net 3 mm", partial(growth.case, WHOLE, network_pairs.NNUNET_3_MM), WHOLE),
+    *(nnunet(name, partial(growth.case, WHOLE, folder), WHOLE, stages=False) for name, folder in NNUNETS.items()),
     monai(
         "MONAI SegResNet 3 mm, 105 classes",
         partial(network_pairs.nnunet_case, network_pairs.BUNDLE_3_MM, (0, 0, 0), (140, 399, 512)),
