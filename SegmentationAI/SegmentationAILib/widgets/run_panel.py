@@ -132,10 +132,11 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.runControls.cancel()
 
     def initializeParameterNode(self) -> None:
-        """Make sure that the parameter node exists, is observed and has an input."""
-        self.setParameterNode(self.logic.getParameterNode())
-        if not self._parameterNode.inputVolume:
-            self._parameterNode.inputVolume = first_volume()
+        """Make sure that the parameter node exists, has an input and is observed."""
+        parameterNode = self.logic.getParameterNode()
+        if not parameterNode.inputVolume:
+            parameterNode.inputVolume = first_volume()
+        self.setParameterNode(parameterNode)
 
     def setParameterNode(self, parameterNode) -> None:
         if self._parameterNode:
