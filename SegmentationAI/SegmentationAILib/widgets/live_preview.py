@@ -11,6 +11,7 @@ from typing import Any
 
 import qt
 
+from SegmentationAILib.engine.large_libraries import load_large_libraries
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.side_thread import SideThread
 from SegmentationAILib.engine.task import Option
@@ -163,6 +164,7 @@ class LivePreview:
         learnt = self._known(key)
 
         def work(progress: Progress) -> tuple[Any, Volume | None]:
+            load_large_libraries()
             from SegmentationAILib.enhancement.enhance import learnt_of  # noqa: PLC0415 - torch takes seconds
             from SegmentationAILib.enhancement.preview import preview, sketch  # noqa: PLC0415
 
