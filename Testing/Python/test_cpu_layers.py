@@ -35,6 +35,14 @@ def test_convolution_is_torchs(shape, channels, made, batch, bias, together):
     same(WinogradConv3d(conv)(x), conv(x))
 
 
+@torch.inference_mode()
+def test_what_follows_a_convolution_keeps_channels_together():
+    conv = WinogradConv3d(nn.Conv3d(8, 12, 3, padding=1))
+    for batch in (1, 2):
+        followed = nn.functional.leaky_relu(conv(noise(batch, 8, 9, 10, 11)))
+        assert followed.is_contiguous(memory_format=torch.channels_last_3d)
+
+
 @pytest.mark.parametrize("shape", [(12, 12, 12), (9, 14, 13), (8, 30, 9)])
 @torch.inference_mode()
 def test_it_rounds_little_worse_than_torch(shape):

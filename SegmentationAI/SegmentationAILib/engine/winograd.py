@@ -71,8 +71,9 @@ class WinogradConv3d(nn.Module):
         if min(x.shape[2:]) < _LEAST_SIDE or x.is_meta:
             return self.plain(x)
         # [k, j, i, channel], without a copy where the channels are already together.
-        found = [self._by_slabs(one.permute(1, 2, 3, 0).contiguous()).permute(3, 0, 1, 2)[None] for one in x]
-        return torch.cat(found) if len(found) > 1 else found[0]
+        found = [self._by_slabs(one.permute(1, 2, 3, 0).contiguous())[None] for one in x]
+        # The first axis is added before the turn, or its stride tells torch of another order, and what follows copies.
+        return (torch.cat(found) if len(found) > 1 else found[0]).permute(0, 4, 1, 2, 3)
 
     def _by_slabs(self, x: torch.Tensor) -> torch.Tensor:
         if self._slabs is None:
