@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from geometry import AXIS_ORDERS, oblique_box
 from phantoms import PhantomNodule, chest, slab_grid
-from planted import PLANTED, hits, lungs_of
+from planted import PLANTED, hits
 
 from LungNoduleAILib.analysis import analyze
 from LungNoduleAILib.baseline import THRESHOLD, ScoredCandidate, _is_contrast_filled, detect
@@ -18,6 +18,7 @@ from LungNoduleAILib.scoring import BASELINE, FEATURES
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.organs import segment_lungs
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_progress_rises_to_one(phantom, lungs):
 
 def test_an_empty_chest_has_no_nodule():
     empty = chest(spacing=2.5, vessels=False)
-    assert detect(empty.volume, lungs_of(empty), device="cpu") == []
+    assert detect(empty.volume, segment_lungs(empty.volume, device="cpu"), device="cpu") == []
 
 
 def test_masks_on_the_volumes_voxels(phantom, lungs, nodules):
@@ -131,8 +132,8 @@ def test_vessels_full_of_contrast_agent_are_told_from_nodules(nodules, mean_hu, 
 
 def test_a_calcified_nodule_is_kept():
     stone = PhantomNodule((75.0, 0.0, 60.0), 12.0, hu=600.0)
-    drawn = chest(slab_grid(2.0, bottom=0, height=96), nodules=(stone,), vessels=False)
-    [found] = hits(detect(drawn.volume, lungs_of(drawn), device="cpu"), stone)
+    volume = chest(slab_grid(2.0, bottom=0, height=96), nodules=(stone,), vessels=False).volume
+    [found] = hits(detect(volume, segment_lungs(volume, device="cpu"), device="cpu"), stone)
     assert found.measurements.mean_hu > 150
 
 

@@ -67,7 +67,7 @@ def test_filtering_is_exact_but_for_rounding(outputs, points):
 @torch.inference_mode()
 def test_several_slabs_make_one_convolution(monkeypatch):
     """Groups of slices at once, the last of them short."""
-    monkeypatch.setattr(winograd, "_SLAB_BYTES", 10 * 4 * 9 * 9 * 8 * 2)
+    monkeypatch.setattr(winograd, "SLAB_BYTES", 10 * 4 * 9 * 9 * 8 * 2)
     conv = nn.Conv3d(8, 3, 3, padding=1)
     same(WinogradConv3d(conv)(noise(1, 8, 26, 9, 9)), conv(noise(1, 8, 26, 9, 9)))
 
@@ -76,7 +76,7 @@ def test_several_slabs_make_one_convolution(monkeypatch):
 @pytest.mark.parametrize("slab", [1 << 20, 1000])
 @torch.inference_mode()
 def test_norm_is_torchs_also_far_from_zero(monkeypatch, affine, slab):
-    monkeypatch.setattr(cpu_layers, "_SLAB_BYTES", slab)
+    monkeypatch.setattr(cpu_layers, "SLAB_BYTES", slab)
     norm = nn.InstanceNorm3d(6, affine=affine)
     for parameter in norm.parameters():
         nn.init.normal_(parameter)

@@ -14,10 +14,8 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import nn
 
 from SegmentationAILib.engine.precision import inference_dtype
-from SegmentationAILib.engine.winograd import WinogradConv3d
+from SegmentationAILib.engine.winograd import SLAB_BYTES, WinogradConv3d
 
-# Of the slabs that are worked on at once, so that they stay in the cache.
-_SLAB_BYTES = 8 << 20
 # Voxels whose sum in single precision is still as exact as torch's own.
 _MOST_SUMMED = 16384
 # Fewer channels are read faster than they are transformed.
@@ -62,7 +60,7 @@ class SlabInstanceNorm3d(nn.Module):
 
     def _norm(self, voxels: torch.Tensor, into: torch.Tensor) -> None:
         """[voxel, channel] both."""
-        length = max(1, min(_MOST_SUMMED, _SLAB_BYTES // (4 * voxels.shape[1])))
+        length = max(1, min(_MOST_SUMMED, SLAB_BYTES // (4 * voxels.shape[1])))
         slabs = voxels.split(length)
         counts = torch.tensor([[len(slab)] for slab in slabs], dtype=torch.float64)
         means, spreads = [], []

@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import nn
 
 # Of the slabs that are worked on at once, so that they stay in the cache.
-_SLAB_BYTES = 8 << 20
+SLAB_BYTES = 8 << 20
 # Smaller arrays spend their time elsewhere.
 _LEAST_SIDE = 8
 
@@ -85,7 +85,7 @@ class WinogradConv3d(nn.Module):
         source = x.view(slices, -1)
         result = source.new_empty(slices, rows * columns * made)
         groups = -(-slices // _OUT)
-        at_once = min(groups, max(1, _SLAB_BYTES // (_IN * source.shape[1] * 4)))
+        at_once = min(groups, max(1, SLAB_BYTES // (_IN * source.shape[1] * 4)))
         read = source.new_empty(_IN, at_once, source.shape[1])
         found = source.new_empty(_IN, at_once, result.shape[1])
         for first in range(0, groups, at_once):

@@ -11,7 +11,7 @@ from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.radiotherapy import graph, scene, table_scene, tumour_prior
 from SegmentationAILib.radiotherapy.naming import proposals
-from SegmentationAILib.radiotherapy.nomenclature import check, check_set
+from SegmentationAILib.radiotherapy.nomenclature import check_set
 from SegmentationAILib.radiotherapy.panel_results import RADIOTHERAPY, Clicked, Edited, OnVolume, Points
 from SegmentationAILib.radiotherapy.structure_set import Role
 from SegmentationAILib.scene import add_volume, copying_voxels, set_dicom_source, volume_from_node
@@ -220,10 +220,6 @@ def name_proposals(segmentation: Node) -> dict[str, str]:
 
 def checking_names(segmentation: Node) -> Steps[tuple[list[str], dict[str, str]]]:
     """The steps of ``check_names`` and ``name_proposals``."""
-    # The first name has the tables of names read.
-    for name in _names(segmentation):
-        check(name)
-        yield
     findings = check_names(segmentation)
     yield
     return findings, name_proposals(segmentation)
