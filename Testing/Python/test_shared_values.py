@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
+import shared_memory
 from hypothesis import given, settings
 from report_cases import ball_nodule, character_of, chest_ct, whole_grid
 
@@ -32,7 +33,7 @@ DTYPES = npst.boolean_dtypes() | npst.integer_dtypes() | npst.floating_dtypes(si
 
 
 def crossed(kind: Any, value: Any) -> Any:
-    segment, shared = share(value, lambda _name: None)
+    segment, shared = share(value, new_name())
     segment.fill()
     back = receive(kind, shared)
     segment.release()
@@ -108,6 +109,18 @@ def test_memory_lives_as_long_as_an_array_on_it_and_no_longer():
     assert segment.name not in mapped.read_text()
 
 
+@pytest.mark.skipif(not shared_memory.FOLDER.is_dir(), reason="the system does not list shared memory")
+def test_copying_ends_where_the_other_side_took_the_name_away():
+    array = np.ones((10, 4_000_000), np.int8)
+    segment = Segment(new_name(), [array])
+    segment.fill(most_bytes=1)
+    assert not segment.whole
+    discard(segment.name)
+    segment.fill()
+    assert segment.whole
+    segment.release()
+
+
 def test_a_name_is_good_for_one():
     segment = Segment(new_name(), [np.arange(3)])
     attach(segment.name, segment.layout)
@@ -119,7 +132,7 @@ def test_a_name_is_good_for_one():
 
 def test_code_does_not_cross():
     with pytest.raises(TypeError, match="cannot be written"):
-        share({"run": print}, lambda _name: None)
+        share({"run": print}, new_name())
     with pytest.raises(TypeError, match="cannot be shared"):
         Segment(new_name(), [np.array([print])])
 

@@ -311,6 +311,35 @@ def test_idle_process_ends_and_the_next_run_works():
         assert worker.run(Task("steps", {"count": 1}), ct()) == {"steps": 1}
 
 
+def test_process_ends_when_idle_though_a_run_was_cancelled_before_its_volume_was_copied():
+    with Worker.start(tasks=CASES, idle_s=0.5) as worker:
+        array = np.zeros((400, 512, 512), np.int16)
+        job = worker.submit(Task("describe"), Volume(array, Grid(array.shape, np.eye(4)), modality="CT"))
+        job.poll()
+        assert not job.started
+        job.cancel()
+        wait_until(lambda: not worker.alive)
+
+
+def test_process_ends_when_idle_though_it_could_not_be_given_its_volume():
+    if not shared_memory.FOLDER.is_dir():
+        pytest.skip("the system does not limit shared memory")
+    shape = (10_000, 100_000, 100_000)
+    with Worker.start(tasks=CASES, idle_s=0.5) as worker:
+        with pytest.raises(InputError, match="MB of shared memory"):
+            worker.submit(Task("echo"), Volume(np.broadcast_to(np.int16(0), shape), Grid(shape, np.eye(4))))
+        wait_until(lambda: not worker.alive)
+
+
+def test_result_larger_than_the_shared_memory_is_told_and_the_process_still_ends_when_idle():
+    if not shared_memory.FOLDER.is_dir():
+        pytest.skip("the system does not limit shared memory")
+    with Worker.start(tasks=CASES, idle_s=0.5) as worker:
+        with pytest.raises(InputError, match="MB of shared memory"):
+            worker.run(Task("vast"), ct())
+        wait_until(lambda: not worker.alive)
+
+
 def test_run_that_is_sent_as_the_process_ends_is_sent_again(monkeypatch):
     with Worker.start(tasks=CASES, idle_s=0.1) as worker:
         process = psutil.Process(worker.pid)

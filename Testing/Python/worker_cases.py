@@ -94,6 +94,11 @@ def fail(volume: Volume, task: Task, progress: Progress) -> dict[str, int]:
     raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
+def vast(volume: Volume, task: Task, progress: Progress) -> dict[str, object]:
+    """More than any shared memory holds."""
+    return {"array": np.broadcast_to(np.int16(0), (10_000, 100_000, 100_000))}
+
+
 def unsendable(volume: Volume, task: Task, progress: Progress) -> dict[str, object]:
     return {"code": fail}
 
@@ -107,6 +112,6 @@ TASKS = {
     "echo": _entry("echo", _VOLUME),
     **{
         name: _entry(name)
-        for name in ("describe", "steps", "deaf", "noisy", "crash", "leave", "refuse", "fail", "unsendable")
+        for name in ("describe", "steps", "deaf", "noisy", "crash", "leave", "refuse", "fail", "vast", "unsendable")
     },
 }

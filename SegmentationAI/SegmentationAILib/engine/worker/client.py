@@ -18,7 +18,7 @@ from SegmentationAILib.engine.worker.child import MOMENT_S, Child
 from SegmentationAILib.engine.worker.errors import ProtocolMismatch, WorkerDied, WorkerFailed
 from SegmentationAILib.engine.worker.job import Job
 from SegmentationAILib.engine.worker.registry import entries, entry_of, load
-from SegmentationAILib.engine.worker.shared_arrays import Segment, discard
+from SegmentationAILib.engine.worker.shared_arrays import Segment, discard, new_name
 from SegmentationAILib.engine.worker.shared_value import receive, share
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.failure import explain
@@ -177,7 +177,13 @@ class Worker:
 
     def _post(self, job: Job) -> None:
         """Begin to give the process what the job is run on; ``_advance`` goes on with it."""
-        self._memory, self._shared = share(job.value, lambda name: self._child.send("segment", name=name))
+        name = new_name()
+        self._child.send("segment", name=name)
+        try:
+            self._memory, self._shared = share(job.value, name)
+        except BaseException:
+            self._child.send("dropped", name=name)
+            raise
 
     def _copy(self) -> bool:
         """Copy a piece of what the job is run on; whether there was one."""
@@ -271,6 +277,9 @@ class Worker:
             self._job.finish(value, error)
         if self._memory is not None:
             self._memory.release()
+        if self._shared is not None and self._child is not None:
+            # It was told of the memory, and would never end for want of work.
+            self._child.send("dropped", name=self._shared["name"])
         self._job = self._memory = self._shared = None
 
     def _bury(self) -> None:

@@ -1,7 +1,7 @@
 """What Slicer and its worker process say to each other: JSON, one object on each line, over the worker's pipes.
 
-To the worker: ``hello``, ``segment`` (a name of shared memory, before it is made), ``run``, ``cancel``, ``taken``
-(the result is out of shared memory). From the worker: ``hello`` or ``refused``, ``segment``, ``started`` (it has what
+To the worker: ``hello``, ``segment`` (a name of shared memory, before it is made), ``dropped`` (the memory of that
+name is not to be read any more), ``run``, ``cancel``, ``taken`` (the result is out of shared memory). From the worker: ``hello`` or ``refused``, ``segment``, ``started`` (it has what
 it runs on), ``progress``, ``done``, ``failed``, ``leaving`` (it ends and takes no run any more).
 """
 
@@ -11,7 +11,7 @@ import json
 from typing import IO, Any
 
 # Raised with every change of what is said.
-PROTOCOL = 2
+PROTOCOL = 3
 
 Message = dict[str, Any]
 

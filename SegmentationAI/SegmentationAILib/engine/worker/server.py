@@ -22,7 +22,7 @@ from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.engine.worker import protocol
 from SegmentationAILib.engine.worker.registry import Entry, entries, entry_of, load
-from SegmentationAILib.engine.worker.shared_arrays import Segment, discard
+from SegmentationAILib.engine.worker.shared_arrays import Segment, discard, new_name
 from SegmentationAILib.engine.worker.shared_value import receive, share
 from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.failure import explain
@@ -88,11 +88,13 @@ class Server:
             self._end(EXIT_REFUSED)
         elif kind == "segment":
             self._announced.add(message["name"])
+        elif kind == "dropped":
+            self._announced.discard(message["name"])
         elif kind == "run":
             self._tokens[message["job"]] = CancelToken()
             self._runs.put(message)
-        elif kind == "cancel" and message["job"] in self._tokens:
-            self._tokens[message["job"]].cancel()
+        elif kind == "cancel" and (token := self._tokens.get(message["job"])) is not None:
+            token.cancel()
             watch = threading.Timer(STUCK_S, self._end_if_stuck, [message["job"]])
             watch.daemon = True
             watch.start()
@@ -124,13 +126,23 @@ class Server:
         if token.cancelled:
             raise Cancelled
         result = run(value, Task(**message["task"]), Progress(_Reports(self, job), token))
-        self._result, shared = share(result, self._announce)
-        self._result.fill()
-        return shared
+        return self._shared(result)
 
-    def _announce(self, name: str) -> None:
+    def _shared(self, result: Any) -> dict[str, Any]:
+        """Put a result where the parent can take it."""
+        name = new_name()
         self._announced.add(name)
         self.send("segment", name=name)
+        try:
+            self._result, shared = share(result, name)
+            self._result.fill()
+        except InputError:
+            # Nobody will take it, and the process goes on.
+            self._result = None
+            discard(name)
+            self._announced.discard(name)
+            raise
+        return shared
 
     def send(self, kind: str, **fields: Any) -> None:
         """A message to the parent; ends the process where the parent is gone."""

@@ -90,7 +90,7 @@ class Segment:
         return self._pieces is None
 
     def fill(self, most_bytes: int | None = None) -> None:
-        """Copy the arrays, or the next of them.
+        """Copy the arrays, or the next of them; no more where the other side took the name away as it ended.
 
         Args:
             most_bytes: about how much at most, so that who calls is not held up; all if not given.
@@ -105,15 +105,24 @@ class Segment:
                 self._pieces = None
                 return
             view, array = piece
-            self._reserve(min(self._size, self._filled + view.nbytes + _ALIGNMENT))
+            if not self._reserve(min(self._size, self._filled + view.nbytes + _ALIGNMENT)):
+                self._pieces = None
+                return
             np.copyto(view, array)
             copied += view.nbytes
 
-    def _reserve(self, end: int) -> None:
-        """Linux gives pages as they are written, and kills who writes more than there is: have them before."""
+    def _reserve(self, end: int) -> bool:
+        """Linux gives pages as they are written, and kills who writes more than there is: have them before.
+
+        Returns:
+            Whether the memory still has its name, and so somebody who may read it.
+        """
         if not _FOLDER.is_dir() or end <= self._filled:
-            return
-        file = os.open(_FOLDER / self.name, os.O_RDWR)
+            return True
+        try:
+            file = os.open(_FOLDER / self.name, os.O_RDWR)
+        except FileNotFoundError:
+            return False
         try:
             os.posix_fallocate(file, self._filled, end - self._filled)
         except OSError as error:
@@ -121,6 +130,7 @@ class Segment:
         finally:
             os.close(file)
         self._filled = end
+        return True
 
     def release(self) -> None:
         """Free the memory, but for who has attached to it."""

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from SegmentationAILib.engine.worker.shared_arrays import Layout, Segment, attach, new_name
+from SegmentationAILib.engine.worker.shared_arrays import Layout, Segment, attach
 from SegmentationAILib.plain_data import Reader, Writer
 
 
-def share(value: Any, announce: Callable[[str], None]) -> tuple[Segment, dict[str, Any]]:
+def share(value: Any, name: str) -> tuple[Segment, dict[str, Any]]:
     """Put a value into shared memory.
 
     Args:
         value: of what ``plain_data.Writer`` takes.
-        announce: told of the memory's name before it is made.
+        name: of the memory, as ``new_name`` gives it; the other side knows it already.
 
     Returns:
         The memory, to be filled, and to be released once the other side has taken the value, and what tells the other
@@ -29,8 +28,6 @@ def share(value: Any, announce: Callable[[str], None]) -> tuple[Segment, dict[st
     """
     writer = Writer()
     text = json.dumps(writer.plain(value)).encode("ascii")
-    name = new_name()
-    announce(name)
     segment = Segment(name, [np.frombuffer(text, np.uint8), *writer.arrays])
     return segment, {"name": name, "layout": Writer().plain(segment.layout)}
 
