@@ -231,6 +231,11 @@ def test_expressions_are_refused_and_not_run(tmp_path, monkeypatch, place, expre
     assert not (tmp_path / "hostile.txt").exists()
 
 
+def test_an_expression_is_told_of_in_its_own_words(tmp_path):
+    with pytest.raises(InputError, match=r"^'detector_ops#1' of the bundle's .* write its value there instead\.$"):
+        read_detector(write_bundle(tmp_path, put(detection(), "detector_ops#1", CALL.format(RUN[1:])), SAFE))
+
+
 CALL = "$@detector.set_box_selector_parameters(score_thresh={})"
 
 

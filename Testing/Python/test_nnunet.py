@@ -185,20 +185,46 @@ def smaller(held):
     held["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = [4, 4, 16]
 
 
+def negative(held):
+    held["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = [-4, 8, 16]
+
+
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
-        (cascade, "cascade"),
-        (flat, "single slices"),
+        # Each is told in its own words, not as a file that is garbled.
+        (cascade, "^'3d_fullres' is a cascade"),
+        (flat, "^'3d_fullres' reads single slices"),
         (other_network, "'SwinUNETR'; only"),
         (smaller, "do not fit the network"),
         (lambda held: held.pop("transpose_forward"), "lacks or garbles 'transpose_forward'"),
+        (lambda held: held.update(transpose_forward=[0, 0, 1]), r"garbles .* transpose_forward \(0, 0, 1\)"),
+        (lambda held: held["configurations"]["3d_fullres"].update(spacing=[1.5, 0, 1.5]), "garbles .* spacing"),
+        (lambda held: held["configurations"]["3d_fullres"].update(use_mask_for_norm=[]), "lacks or garbles"),
+        (lambda held: held["configurations"]["3d_fullres"].update(architecture=None), "lacks or garbles"),
+        (lambda held: held["configurations"]["3d_fullres"].update(resampling_fn_data_kwargs="x"), "lacks or garbles"),
+        (negative, "describes no network that can be made"),
         (lambda held: held["configurations"].clear(), "no configuration '3d_fullres'"),
     ],
 )
 def test_models_that_cannot_be_run_are_named(tmp_path, edit, sentence):
     home = written(tmp_path)
     change(home, "plans.json", edit)
+    with pytest.raises(InputError, match=sentence):
+        read_nnunet(home)
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([], "lacks or garbles"),
+        ({"background": 0, "lung": [1, 2]}, "^The model was trained with regions"),
+        ({"background": 0, "lung": 2}, "^The labels of dataset.json do not run from 0"),
+    ],
+)
+def test_labels_that_cannot_be_read_are_told_of(tmp_path, labels, sentence):
+    home = written(tmp_path)
+    change(home, "dataset.json", lambda held: held.update(labels=labels))
     with pytest.raises(InputError, match=sentence):
         read_nnunet(home)
 

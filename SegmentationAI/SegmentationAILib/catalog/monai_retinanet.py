@@ -105,7 +105,9 @@ def read_detector(folder: Path, *, weights: Path | None = None) -> Detector:
         if not sound or given["spatial_dims"] != 3 or len(divisible) != 3 or min(divisible) < 1:
             raise ValueError("network_def")
         classes = int(given["num_classes"])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(f"The bundle is no RetinaNet in three dimensions that can be run here ({error}).") from error
     state = read_weights(weights or folder / "models" / "model.pt")
     network = _built(backbone, layers, classes, len(anchors.shapes), divisible)

@@ -119,11 +119,22 @@ def read_nnunet(
     plan = _plan(plans, dataset, configuration or trained_with or home.name.rpartition("__")[2])
     networks = []
     for content in contents:
-        network = UNet(len(plan.channels), plan.classes, plan.architecture)
+        network = _network(plan)
         load_weights(network, content["network_weights"])
         networks.append(network.eval().requires_grad_(False))
     mirror = contents[0].get("inference_allowed_mirroring_axes") or ()
     return NnUNetModel(plan, tuple(networks), tuple(int(axis) for axis in mirror))
+
+
+def _network(plan: Plan) -> UNet:
+    try:
+        return UNet(len(plan.channels), plan.classes, plan.architecture)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"The model's plans.json describes no network that can be made ({reason}); take it from the model's "
+            "publisher."
+        ) from error
 
 
 def _home(folder: Path) -> Path:
@@ -179,18 +190,24 @@ def _plan(plans: Mapping, dataset: Mapping, name: str) -> Plan:
         _refuse(configuration, dataset, name)
         channels = _channels(plans, configuration, dataset)
         patch = tuple(int(n) for n in configuration["patch_size"])
+        spacing = tuple(float(mm) for mm in configuration["spacing"])
+        transpose = tuple(int(axis) for axis in plans["transpose_forward"])
+        if len(spacing) != 3 or not min(*patch, *spacing) > 0 or sorted(transpose) != [0, 1, 2]:
+            raise ValueError(f"patch_size {patch}, spacing {spacing} or transpose_forward {transpose}")
         return Plan(
             name,
             patch,
-            tuple(float(mm) for mm in configuration["spacing"]),
-            tuple(int(axis) for axis in plans["transpose_forward"]),
+            spacing,
+            transpose,
             channels,
             _order(configuration, "data", 3),
             _order(configuration, "probabilities", 1),
             architecture_of(configuration, len(patch)),
             {int(value): label for label, value in dataset["labels"].items() if label != "background"},
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
             f"The model's plans.json or dataset.json lacks or garbles {error}; take both from the model's publisher."
         ) from error

@@ -1,8 +1,9 @@
 """What Slicer and its worker process say to each other: JSON, one object on each line, over the worker's pipes.
 
-To the worker: ``hello``, ``segment`` (a name of shared memory, before it is made), ``dropped`` (the memory of that
-name is not to be read any more), ``run``, ``cancel``, ``taken`` (the result is out of shared memory). From the worker: ``hello`` or ``refused``, ``segment``, ``started`` (it has what
-it runs on), ``progress``, ``done``, ``failed``, ``leaving`` (it ends and takes no run any more).
+To the worker: ``hello``, ``segment`` (a name of shared memory, before it is made), ``dropped`` (nothing will be run on
+the memory of that name), ``run``, ``cancel``, ``taken`` (the result is out of shared memory). From the worker:
+``hello`` or ``refused``, ``segment``, ``started`` (it has what it runs on), ``progress``, ``done``, ``failed``,
+``leaving`` (it ends and takes no run any more).
 """
 
 from __future__ import annotations
