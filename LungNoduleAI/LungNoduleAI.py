@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import qt
 import slicer
@@ -23,7 +23,7 @@ from SegmentationAILib.engine.background import background
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.steps import Call, Steps, importing
 from SegmentationAILib.engine.task import Task
-from SegmentationAILib.errors import Cancelled, InputError
+from SegmentationAILib.errors import Cancelled
 from SegmentationAILib.provenance import RESULT_ATTRIBUTE
 from SegmentationAILib.radiotherapy import tumour_prior
 from SegmentationAILib.slicer_application import (
@@ -33,6 +33,12 @@ from SegmentationAILib.slicer_application import (
     install_dependencies,
 )
 from SegmentationAILib.widgets.run_panel import RunPanelWidget
+
+if TYPE_CHECKING:
+    from LungNoduleAILib.widgets.export_section import ExportSection
+    from LungNoduleAILib.widgets.follow_up_section import FollowUpSection
+    from LungNoduleAILib.widgets.model_selectors import ModelSelectors
+    from LungNoduleAILib.widgets.patient_section import PatientSection
 
 
 class LungNoduleAI(ScriptedLoadableModule):
@@ -108,43 +114,42 @@ class LungNoduleAIWidget(RunPanelWidget):
 
     def setupPanel(self) -> None:
         from LungNoduleAILib.scene_views import Views
-        from LungNoduleAILib.widgets.export_section import ExportSection  # needs Qt
-        from LungNoduleAILib.widgets.follow_up_section import FollowUpSection
-        from LungNoduleAILib.widgets.model_selectors import detector_selector, lobe_selector
-        from LungNoduleAILib.widgets.patient_section import PatientSection
-        from LungNoduleAILib.widgets.review_section import ReviewSection
+        from LungNoduleAILib.widgets.review_section import ReviewSection  # needs Qt
+        from SegmentationAILib.widgets.folded_section import FoldedSection
 
         self._shownFindings = None
         self._shownRecord = None
         self._appliedFilter = None
+        ui = self.ui
         self.views = Views(lambda work: qt.QTimer.singleShot(0, work))
-        shared = (self.ui, self.logic, self.runControls, lambda: self._parameterNode)
-        self.detectorSelector = detector_selector(self.ui.detectorComboBox, self.onDetectorChanged)
-        self.lobeSelector = lobe_selector(self.ui.lobesComboBox, self.onLobesChanged)
-        self.review = ReviewSection(*shared, self.views)
-        self.followUp = FollowUpSection(*shared, self.views)
-        self.patient = PatientSection(self.ui.patientWidget, self.onPatientChanged)
-        self.export = ExportSection(*shared, slicer.mrmlScene.GetRootDirectory)
-        self.ui.findingsSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "nodules")
+        self._shared = (ui, self.logic, self.runControls, lambda: self._parameterNode)
+        self.review = ReviewSection(*self._shared, self.views)
+        self.models = FoldedSection(ui.advancedCollapsibleButton, self.makeModels)
+        self.patient = FoldedSection(ui.patientCollapsibleButton, self.makePatient)
+        self.followUp = FoldedSection(ui.followUpCollapsibleButton, self.makeFollowUp)
+        self.export = FoldedSection(ui.exportCollapsibleButton, self.makeExport)
+        ui.findingsSelector.addAttribute("vtkMRMLSegmentationNode", RESULT_ATTRIBUTE, "nodules")
         self.showReading()
 
-    def enter(self) -> None:
-        """Called each time the user opens this module."""
-        super().enter()
-        self.listModels()
+    def makeModels(self) -> ModelSelectors:
+        from LungNoduleAILib.widgets.model_selectors import ModelSelectors
 
-    def listModels(self) -> None:
-        """List what is installed by now; what was chosen and has gone since is chosen no more."""
-        parameters = self._parameterNode
-        if parameters:
-            parameters.detector = self.detectorSelector.fill(parameters.detector)
-            parameters.lobes = self.lobeSelector.fill(parameters.lobes)
+        return ModelSelectors(self.ui, lambda: self._parameterNode)
 
-    def onDetectorChanged(self, model: str) -> None:
-        self._parameterNode.detector = model
+    def makePatient(self) -> PatientSection:
+        from LungNoduleAILib.widgets.patient_section import PatientSection
 
-    def onLobesChanged(self, model: str) -> None:
-        self._parameterNode.lobes = model
+        return PatientSection(self.ui, self.logic, lambda: self._parameterNode, self.review.attempt)
+
+    def makeFollowUp(self) -> FollowUpSection:
+        from LungNoduleAILib.widgets.follow_up_section import FollowUpSection
+
+        return FollowUpSection(*self._shared, self.views)
+
+    def makeExport(self) -> ExportSection:
+        from LungNoduleAILib.widgets.export_section import ExportSection
+
+        return ExportSection(*self._shared, slicer.mrmlScene.GetRootDirectory)
 
     def suggestPrior(self) -> None:
         """Choose a prior CT, once for each input, so that *None* stays where the user chose it."""
@@ -159,12 +164,9 @@ class LungNoduleAIWidget(RunPanelWidget):
     def showParameters(self) -> None:
         self.suggestPrior()
         parameters = self._parameterNode
-        if parameters and (parameters.detector, parameters.lobes) != (
-            self.detectorSelector.chosen,
-            self.lobeSelector.chosen,
-        ):
-            self.listModels()
-        findings = self._parameterNode.findings if self._parameterNode else None
+        # What needs the catalogue may be gone from this computer.
+        self.models.show(make=bool(parameters) and (parameters.detector, parameters.lobes) != (NODULES, ""))
+        findings = parameters.findings if parameters else None
         if findings is not self._shownFindings:
             self._observeRecord(findings)
             self._shownFindings = findings
@@ -172,21 +174,16 @@ class LungNoduleAIWidget(RunPanelWidget):
         else:
             self.review.filter()
             self._showInViews()
-            self.followUp.enable()
+            if self.followUp.made:
+                self.followUp.made.enable()
         self.export.show()
 
     def showReading(self, _caller=None, _event=None) -> None:
         """Show what the record of the findings says; it changes with all that the reader does, here or in a script."""
         self.review.show()
         self._showInViews(redrawn=True)
-        findings = self._shownFindings
-        self.ui.patientCollapsibleButton.enabled = findings is not None
-        try:
-            self.patient.show(
-                *((self.logic.patient(findings), self.logic.examInputs(findings)) if findings else (None, {}))
-            )
-        except InputError:
-            self.patient.show(None, {})
+        self.ui.patientCollapsibleButton.enabled = self._shownFindings is not None
+        self.patient.show()
         self.followUp.show()
 
     def _observeRecord(self, findings) -> None:
@@ -236,16 +233,14 @@ class LungNoduleAIWidget(RunPanelWidget):
             said.insert(0, _("No nodule was found. That does not mean that there is none."))
         self.runControls.say(" ".join(said))
 
-    def onPatientChanged(self, known: dict, exam: dict) -> None:
-        self.review.attempt(lambda: self.logic.setPatient(self._shownFindings, exam, **known))
-
     def exit(self) -> None:
         self.views.stop_picking()
         super().exit()
 
     def cleanup(self) -> None:
         self.views.stop_picking()
-        self.followUp.close()
+        for section in (self.models, self.patient, self.followUp, self.export):
+            section.close()
         super().cleanup()
 
 

@@ -84,7 +84,9 @@ class LungNoduleAITest(ScriptedLoadableModuleTest):
         ui.minimumDiameterSlider.value = 30.0
         self.assertEqual(panel.review.table.visible_ids, [])
         ui.minimumDiameterSlider.value = 0.0
-        panel.patient.age.setValue(64)
+        for button in (ui.patientCollapsibleButton, ui.followUpCollapsibleButton, ui.exportCollapsibleButton):
+            button.collapsed = False
+        panel.patient.section.age.setValue(64)
         self.assertEqual(panel.logic.patient(findings).age, 64.0)
         ui.daysSpinBox.setValue(120)
         self.runToItsEnd(panel, ui.compareButton)

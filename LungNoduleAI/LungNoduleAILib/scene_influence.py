@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
 
-from LungNoduleAILib.explanation.result import Explanation
-from LungNoduleAILib.explanation.text import from_text, to_text
 from LungNoduleAILib.node_roles import INFLUENCE_ROLE
 from SegmentationAILib.volume import Volume
+
+if TYPE_CHECKING:
+    from LungNoduleAILib.explanation.result import Explanation
 
 # Of the volume node: whose it is, the nodules that resemble that one,
 _OF_NODULE = "ThoraxAI.Nodule"
@@ -37,7 +39,8 @@ def add_influence(
         uid: its tracking identifier; an explanation that it had before is replaced.
         segmentation: the findings that it belongs to.
     """
-    # Its imports need packages that Slicer lacks, and the panel opens without them.
+    # Their imports take long or need packages that Slicer lacks, and the panel opens without them.
+    from LungNoduleAILib.explanation.text import to_text  # noqa: PLC0415
     from SegmentationAILib.scene import add_volume, place_beside, scene_batch  # noqa: PLC0415
 
     volume_node = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
@@ -101,6 +104,8 @@ def explanation_in(node: slicer.vtkMRMLScalarVolumeNode) -> Explanation:
     Raises:
         InputError: it is damaged.
     """
+    from LungNoduleAILib.explanation.result import Explanation  # noqa: PLC0415 - as above
+    from LungNoduleAILib.explanation.text import from_text  # noqa: PLC0415
     from SegmentationAILib.scene import volume_from_node  # noqa: PLC0415
 
     volume = volume_from_node(node)

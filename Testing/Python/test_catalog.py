@@ -12,7 +12,7 @@ import pytest
 from pydicom.sr.codedict import codes
 
 from SegmentationAILib import catalog, organ_model
-from SegmentationAILib.catalog import listing, timing
+from SegmentationAILib.catalog import listing, store, timing
 from SegmentationAILib.catalog.entry import KINDS
 from SegmentationAILib.catalog.state import State, state_of
 from SegmentationAILib.catalog.tasks import task_for
@@ -270,6 +270,7 @@ def test_licence_number_and_non_commercial_are_said():
 def test_before_the_packages_are_installed_the_list_is_there(monkeypatch):
     """A fresh Slicer opens the panel before anything was installed."""
     monkeypatch.delenv("THORAXAI_MODELS")
+    store._cache_folder.cache_clear()
     monkeypatch.setitem(sys.modules, "platformdirs", None)
     monkeypatch.setitem(sys.modules, "pooch", None)
     monkeypatch.setitem(sys.modules, "filelock", None)

@@ -121,7 +121,7 @@ def test_dicom_alone_is_written_to_a_folder(panel, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     for name in ("csvCheckBox", "htmlCheckBox", "dicomCheckBox"):
         tick(getattr(panel.ui, name))
-    assert panel.widget.export.formats == ["seg", "sr"]
+    assert panel.widget.export.section.formats == ["seg", "sr"]
     click(panel.ui.exportButton)
     panel.wait_for(lambda: not panel.widget.runControls.running)
     assert panel.message.startswith(f"Saved in {tmp_path}")

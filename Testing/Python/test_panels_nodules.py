@@ -254,6 +254,8 @@ def test_what_finds_nodules_and_lobes_is_chosen_and_comes_to_the_run(panel, monk
         return findings_in(volume)
 
     monkeypatch.setattr(LungNoduleAILib.analysis, "analyze", analyze)
+    assert panel.ui.detectorComboBox.count == 0
+    panel.ui.advancedCollapsibleButton.collapsed = False
     ours = [panel.ui.lobesComboBox.itemData(n) for n in range(panel.ui.lobesComboBox.count)]
     assert ours == [""]
     lobes = next(one for one in model_choice.lobe_models() if one.id == "lungmask-ltrclobes")

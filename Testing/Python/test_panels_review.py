@@ -68,6 +68,7 @@ def place_point(ras) -> None:
 
 
 def test_without_findings_every_button_says_what_is_missing(panel):
+    panel.ui.exportCollapsibleButton.setChecked(True)
     for name in ("accept", "reject", "undo", "next", "add", "edit", "measure", "explain", "export"):
         button = getattr(panel.ui, f"{name}Button")
         assert not button.enabled
@@ -265,7 +266,7 @@ def test_patient_inputs_change_the_risk_at_once_and_are_kept(reviewed):
     click_row(reviewed.ui.nodulesTable, 0)
     before = texts(reviewed.ui.nodulesTable)[0][BROCK]
     told = reviewed.ui.assessmentText.toPlainText()
-    patient = reviewed.widget.patient
+    patient = reviewed.widget.patient.section
     patient.age.setValue(64)
     patient.pack_years.setValue(30)
     for name, index in (("female", 2), ("family_history", 1), ("emphysema", 1), ("screening", 2)):
@@ -286,8 +287,8 @@ def test_patient_inputs_change_the_risk_at_once_and_are_kept(reviewed):
 
 def test_inputs_that_contradict_each_other_are_told(reviewed):
     reviewed.ui.patientCollapsibleButton.setChecked(True)
-    reviewed.widget.patient.pack_years.setValue(20)
-    choose(reviewed.widget.patient.boxes["ever_smoked"], 1)
+    reviewed.widget.patient.section.pack_years.setValue(20)
+    choose(reviewed.widget.patient.section.boxes["ever_smoked"], 1)
     assert "never smoked but has pack-years" in reviewed.message
     assert scene.reading_from_scene(reviewed.findings).patient.ever_smoked is None
 

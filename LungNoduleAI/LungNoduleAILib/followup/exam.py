@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 from SegmentationAILib.errors import InputError
@@ -106,7 +106,10 @@ def _check_patient(current: Exam, prior: Exam) -> None:
 
 def date_of(text: str) -> date | None:
     """A DICOM date, also with the dots of ACR-NEMA; None where it is none."""
+    digits = text.strip().replace(".", "")[:8]
+    if len(digits) < 8 or not digits.isdecimal():
+        return None
     try:
-        return datetime.strptime(text.strip().replace(".", "")[:8], "%Y%m%d").date()
+        return date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
     except ValueError:
         return None

@@ -59,6 +59,9 @@ class ExportSection:
         enable_unless(self._ui.exportButton, reason or ("" if self.formats else tr("Tick at least one form.")))
         enable_unless(self._ui.exportDatabaseButton, reason or self._logic.databaseMissing())
 
+    def close(self) -> None:
+        """The panel goes away."""
+
     def _export(self) -> None:
         parameters = self._parameters()
         folder = qt.QFileDialog.getExistingDirectory(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import qt
 
@@ -10,6 +11,45 @@ from LungNoduleAILib.analysis_result import BASELINE, NODULES
 from LungNoduleAILib.model_choice import detection_bundles, is_installed, lobe_models
 from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.widgets.translation import tr
+
+
+class ModelSelectors:
+    """Drives ``detectorComboBox`` and ``lobesComboBox`` of ``advancedCollapsibleButton``.
+
+    Args:
+        ui: the panel's named widgets.
+        parameters: the parameter node, None in a closed scene.
+    """
+
+    def __init__(self, ui: Any, parameters: Callable[[], Any]) -> None:
+        self._parameters = parameters
+        self._listed = False
+        own = [(tr("Built-in network"), NODULES), (tr("Without a network"), BASELINE)]
+        self._detector = ModelSelector(ui.detectorComboBox, own, detection_bundles, self._on_detector)
+        self._lobes = ModelSelector(ui.lobesComboBox, [(tr("Not outlined"), "")], lobe_models, self._on_lobes)
+
+    def show(self) -> None:
+        """List what is installed by now; what was chosen and has gone since is chosen no more."""
+        parameters = self._parameters()
+        if parameters is None:
+            # What is on this computer may change until it is shown again.
+            self._listed = False
+            return
+        chosen = (self._detector.chosen, self._lobes.chosen)
+        if self._listed and (parameters.detector, parameters.lobes) == chosen:
+            return
+        self._listed = True
+        detector, lobes = self._detector.fill(parameters.detector), self._lobes.fill(parameters.lobes)
+        parameters.detector, parameters.lobes = detector, lobes
+
+    def close(self) -> None:
+        """The panel goes away."""
+
+    def _on_detector(self, model: str) -> None:
+        self._parameters().detector = model
+
+    def _on_lobes(self, model: str) -> None:
+        self._parameters().lobes = model
 
 
 class ModelSelector:
@@ -53,14 +93,3 @@ class ModelSelector:
 
     def _on_activated(self, index: int) -> None:
         self._changed(self._combo_box.itemData(index))
-
-
-def detector_selector(combo_box: qt.QComboBox, changed: Callable[[str], None]) -> ModelSelector:
-    """What finds the nodules."""
-    own = [(tr("Built-in network"), NODULES), (tr("Without a network"), BASELINE)]
-    return ModelSelector(combo_box, own, detection_bundles, changed)
-
-
-def lobe_selector(combo_box: qt.QComboBox, changed: Callable[[str], None]) -> ModelSelector:
-    """What outlines the lobes."""
-    return ModelSelector(combo_box, [(tr("Not outlined"), "")], lobe_models, changed)

@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 
+from SegmentationAILib.errors import InputError
 from SegmentationAILib.widgets.translation import tr
 
 # One below the lowest age that models take, and below no pack-years: "not known".
@@ -18,14 +19,22 @@ class PatientSection:
     """Drives ``patientWidget``, in which it makes a row for each input.
 
     Args:
-        widget: empty, takes the rows.
-        changed: told the patient's attributes and those of Lung-RADS's examination.
+        ui: the panel's named widgets.
+        logic: the module's logic.
+        parameters: the parameter node, None in a closed scene.
+        attempt: does what may be refused, and says why.
     """
 
-    def __init__(self, widget: qt.QWidget, changed: Callable[[dict[str, Any], dict[str, bool]], None]) -> None:
-        self._changed = changed
+    def __init__(
+        self,
+        ui: Any,
+        logic: Any,
+        parameters: Callable[[], Any],
+        attempt: Callable[[Callable[[], object]], None],
+    ) -> None:
+        self._logic, self._parameters, self._attempt = logic, parameters, attempt
         self._showing = False
-        form = qt.QFormLayout(widget)
+        form = qt.QFormLayout(ui.patientWidget)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(qt.QFormLayout.ExpandingFieldsGrow)
         self.age = self._spin_box(form, tr("Age:"), _NO_AGE, _OLDEST, tr("Years"))
@@ -73,13 +82,14 @@ class PatientSection:
             )
         }
 
-    def show(self, patient: Any, exam: Mapping[str, bool]) -> None:
-        """Show what is known.
-
-        Args:
-            patient: attributes of ``Patient``; None without findings.
-            exam: of Lung-RADS's ``Exam``.
-        """
+    def show(self) -> None:
+        """Show what is known with the parameter node's findings."""
+        findings = self._findings
+        try:
+            patient = self._logic.patient(findings) if findings else None
+            exam: Mapping[str, bool] = self._logic.examInputs(findings) if findings else {}
+        except InputError:
+            patient, exam = None, {}
         self._showing = True
         age, pack_years = (getattr(patient, name, None) for name in ("age", "pack_years"))
         self.age.setValue(_NO_AGE if age is None else round(age))
@@ -92,6 +102,14 @@ class PatientSection:
             flag.setChecked(bool(shown.get(name)))
         self._showing = False
 
+    def close(self) -> None:
+        """The panel goes away."""
+
+    @property
+    def _findings(self) -> Any:
+        parameters = self._parameters()
+        return parameters.findings if parameters else None
+
     def _tell(self, *_value: object) -> None:
         if self._showing:
             return
@@ -103,7 +121,7 @@ class PatientSection:
         exam = {name: True for name, flag in self.flags.items() if flag.checked}
         if exam.pop("lungs_not_evaluable", False):
             exam["lungs_evaluable"] = False
-        self._changed(known, exam)
+        self._attempt(lambda: self._logic.setPatient(self._findings, exam, **known))
 
     def _spin_box(self, form: qt.QFormLayout, title: str, unknown: int, most: int, tip: str) -> qt.QSpinBox:
         box = qt.QSpinBox()

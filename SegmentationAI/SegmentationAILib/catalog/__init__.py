@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from SegmentationAILib.catalog.entry import Entry
-from SegmentationAILib.catalog.integrity import Damage, network_folder, verify
 from SegmentationAILib.catalog.listing import Catalog, entry, load
 from SegmentationAILib.catalog.store import Record, installed, models_folder, provenance, record_of, records
 from SegmentationAILib.catalog.suitability import check_input, check_segmentation, warnings_for
@@ -17,11 +16,20 @@ from SegmentationAILib.catalog.suitability import check_input, check_segmentatio
 if TYPE_CHECKING:
     from SegmentationAILib.catalog.fetching import fetch
     from SegmentationAILib.catalog.importing import import_local
+    from SegmentationAILib.catalog.integrity import Damage, network_folder, verify
     from SegmentationAILib.catalog.own_model import Training
     from SegmentationAILib.catalog.removing import remove
 
-# Reading the list of models, as a panel does when it opens, does not wait for what changes it.
-_ON_DEMAND = {"Training": "own_model", "fetch": "fetching", "import_local": "importing", "remove": "removing"}
+# Reading the list of models, as a panel does when it opens, does not wait for what changes or checks it.
+_ON_DEMAND = {
+    "Damage": "integrity",
+    "Training": "own_model",
+    "fetch": "fetching",
+    "import_local": "importing",
+    "network_folder": "integrity",
+    "remove": "removing",
+    "verify": "integrity",
+}
 
 __all__ = [
     "Catalog",

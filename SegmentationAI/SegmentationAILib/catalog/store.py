@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,14 @@ def models_folder() -> Path:
     """Where models are kept: the folder that THORAXAI_MODELS names, else one in the user's cache folder."""
     if chosen := os.environ.get(VARIABLE):
         return Path(chosen).expanduser().absolute()
+    return _cache_folder() / "models"
+
+
+@lru_cache(maxsize=1)
+def _cache_folder() -> Path:
     from platformdirs import user_cache_path  # comes with pooch  # noqa: PLC0415
 
-    return user_cache_path("ThoraxAI", appauthor=False) / "models"
+    return user_cache_path("ThoraxAI", appauthor=False)
 
 
 def installed(entry: Entry) -> Path | None:

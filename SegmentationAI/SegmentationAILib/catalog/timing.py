@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from statistics import median
 
 from SegmentationAILib.catalog.listing import entry as entry_of
 from SegmentationAILib.catalog.store import models_folder
@@ -48,9 +47,20 @@ def estimate(task: Task, grid: Grid) -> Estimate | None:
 
     A network resamples to a spacing of its own, so that its work grows with the volume in litres, not with the voxels.
     """
-    runs = _held().get(task.model, {}).get(task.device, [])
+    return estimates([task], grid)[task.model]
+
+
+def estimates(tasks: Iterable[Task], grid: Grid) -> dict[str, Estimate | None]:
+    """As ``estimate``, by model, for tasks of different models."""
+    held = _held()
+    return {task.model: _estimate(task, grid, held.get(task.model, {}).get(task.device, [])) for task in tasks}
+
+
+def _estimate(task: Task, grid: Grid, runs: Sequence[float]) -> Estimate | None:
     if not runs:
         return None
+    from statistics import median  # takes long to import  # noqa: PLC0415
+
     return Estimate(median(runs) * _work(task.model, wanted_structures(task), grid), len(runs))
 
 

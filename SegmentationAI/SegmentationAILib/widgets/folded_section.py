@@ -42,10 +42,17 @@ class FoldedSection(Generic[S]):
             self._section.show()
         return self._section
 
-    def show(self) -> None:
-        """Show what the parameter node says, once there is something to show it."""
+    @property
+    def made(self) -> S | None:
+        """The section; None as long as it was not needed."""
+        return self._section
+
+    def show(self, *, make: bool = False) -> None:
+        """Show what the parameter node says, once there is something to show it; ``make``: also before."""
         if self._section is not None:
             self._section.show()
+        elif make:
+            _ = self.section
 
     def close(self) -> None:
         """The panel goes away."""

@@ -106,10 +106,8 @@ class ModelSection:
         self._entries = {one.id: one for one in self._known() if one.task == "segmentation" and one.labels}
         self._states = {one: state_of(entry) for one, entry in self._entries.items()}
         grid = self._grid()
-        self._estimates = {
-            one: timing.estimate(task_for(one, None, parameters.device), grid) if grid else None
-            for one in self._entries
-        }
+        tasks = [task_for(one, None, parameters.device) for one in self._entries]
+        self._estimates = timing.estimates(tasks, grid) if grid else {}
         self._list.show(tuple(self._entries.values()), self._states, self._estimates, parameters.task)
         self._show_card()
 

@@ -139,6 +139,10 @@ class RunPanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(parameterNode)
 
     def setParameterNode(self, parameterNode) -> None:
+        held = self._parameterNode.parameterNode if self._parameterNode else None
+        if held is not None and parameterNode is not None and parameterNode.parameterNode is held:
+            # As when the user opens the module for the first time, which was set up a moment ago.
+            return
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
