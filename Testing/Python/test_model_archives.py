@@ -101,6 +101,23 @@ def test_damaged_zip_is_refused(tmp_path, models):
     assert left(models) == []
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_whatever_byte_is_damaged_is_unpacked_or_refused_as_damaged(tmp_path, method):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w", method) as whole:
+        whole.writestr("häuser/plans.json", bytes(range(100)) * 4)
+    content = path.read_bytes()
+    told = set()
+    for place in range(0, len(content), 2):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x95]) + content[place + 1 :])
+        try:
+            archive.unpack(path, tmp_path / f"{place}", lambda size: 10 * size, Progress())
+        except InputError as error:
+            told.add(str(error))
+    assert any("it is no zip, or damaged" in one for one in told)
+    assert [one for one in told if "check that the disk has room" in one] == []
+
+
 def test_names_that_differ_in_nothing_are_refused(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as twice:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,6 +18,17 @@ from SegmentationAILib.errors import InputError
 _BLOCK = 1 << 20
 # What macOS puts into zips beside the files themselves.
 _CLUTTER = ("__MACOSX", ".DS_Store")
+# What Python's readers of zips raise of damaged ones, of names that are no text among them.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    ValueError,
+)
 
 
 def unpack(path: Path, folder: Path, most: Callable[[int], int], progress: Progress) -> None:
@@ -56,12 +70,21 @@ def unpack(path: Path, folder: Path, most: Callable[[int], int], progress: Progr
                         progress(written / max(size, 1), f"Unpacking {path.name}")
     except FileExistsError as error:
         raise InputError(f"'{path.name}' was refused: it holds '{Path(error.filename).name}' twice.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"'{path.name}' was refused: it is no zip, or damaged ({error}); get it again.") from error
+    except InputError:
+        raise
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
     except OSError as error:
+        # bz2 tells of damage without a number, and a damaged place in the zip is not one to go to.
+        if error.errno in (None, errno.EINVAL):
+            raise _damaged(path, error) from error
         raise InputError(
             f"'{path.name}' could not be unpacked ({error.strerror}); check that the disk has room."
         ) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"'{path.name}' was refused: it is no zip, or damaged ({error}); get it again.")
 
 
 def check_room(folder: Path, size: int) -> None:

@@ -20,6 +20,8 @@ from SegmentationAILib.terminology import ANATOMICAL_STRUCTURE, Structure
 Described = tuple[str, dict[int, str], str, dict[str, Any]]
 _TISSUE = ["85756007", "Tissue"]
 _SURE = 0.7
+# A result has 8 bits for each voxel.
+_MOST_LABELS = 255
 # Turns of the colour circle between one structure and the next, so that no two are alike.
 _GOLDEN = 0.618034
 
@@ -102,7 +104,7 @@ def describe(
 def _nnunet(network: Path, folder: Path, training: Training) -> Described:
     held = _json(network / "dataset.json")
     labels = held.get("labels")
-    if not isinstance(labels, dict) or not all(isinstance(value, int) for value in labels.values()):
+    if not isinstance(labels, dict) or not all(type(value) is int for value in labels.values()):
         raise InputError(
             f"'{network.name}/dataset.json' has no labels of the form name: value; overlapping regions and nnU-Net v1 "
             "cannot be used."
@@ -110,7 +112,14 @@ def _nnunet(network: Path, folder: Path, training: Training) -> Described:
     named = {value: name for name, value in labels.items() if value != 0}
     if not named:
         raise InputError(f"'{network.name}/dataset.json' names no labels besides the background; nothing can be drawn.")
+    if not all(1 <= value <= _MOST_LABELS for value in named):
+        raise InputError(
+            f"'{network.name}/dataset.json' has labels from {min(named)} to {max(named)}; only labels from 1 to "
+            f"{_MOST_LABELS} can be drawn."
+        )
     channels = held.get("channel_names", held.get("modality", {}))
+    if not isinstance(channels, dict) or not all(isinstance(name, str) for name in channels.values()):
+        raise InputError(f"'{network.name}/dataset.json' does not name what images it reads; give the whole model.")
     if len(channels) != 1:
         raise InputError(f"'{network.name}' reads {len(channels)} images of a patient; only models of one can be used.")
     folds = list(training.folds) or None
