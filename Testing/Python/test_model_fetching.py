@@ -15,7 +15,7 @@ from model_server import Served
 from tiny_models import CONTENT, entry_of, filling_disk, left, sha256, weights, zipped
 
 from SegmentationAILib import catalog
-from SegmentationAILib.catalog import fetching
+from SegmentationAILib.catalog import fetching, pins
 from SegmentationAILib.catalog.entry import Hash, ModelFile
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.errors import Cancelled, InputError
@@ -269,6 +269,18 @@ def test_a_hash_is_noted_on_first_use_and_held_to(server, models):
     assert left(models) == ["first-use-hashes.json"]
     catalog.fetch(entry, accept_licence=True, trust_new=True)
     assert json.loads((models / "first-use-hashes.json").read_text()) == {entry.files[0].url: sha256(new).value}
+
+
+def test_nothing_is_fetched_by_notes_of_hashes_that_are_damaged(server, models):
+    server.files["w.pth"] = Served(CONTENT)
+    entry = entry_of(weights(server, hash=None, size=None, no_hash="GitHub names none"))
+    models.mkdir()
+    for damaged in (b"{", b"[]", b"\xff"):
+        (models / "first-use-hashes.json").write_bytes(damaged)
+        with pytest.raises(InputError, match="as they were first fetched, cannot be read"):
+            catalog.fetch(entry, accept_licence=True)
+        assert left(models) == ["first-use-hashes.json"]
+        assert not pins.is_noted(entry)
 
 
 def test_weights_inside_a_zip_are_held_to_their_own_hash(server, models):

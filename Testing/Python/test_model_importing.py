@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -293,6 +294,25 @@ def test_verify_finds_every_change(tmp_path, models):
     assert hashlib.sha256(b"swapped").hexdigest() in swapped
     assert "is missing" in str(damages[f"{NETWORK}/plans.json"])
     assert catalog.installed(entry) is None
+
+
+def test_the_model_before_stays_where_the_system_does_not_let_it_be_replaced(tmp_path, models, monkeypatch):
+    """As Windows does where a program has a file of it open."""
+    entry = nnunet_entry()
+    folder = catalog.import_local(entry, written(tmp_path / "there", network()))
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "made":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        with pytest.raises(InputError, match=r"'net' could not be put into .* \(Permission denied\)"):
+            catalog.import_local(entry, tmp_path / "there")
+    assert catalog.installed(entry) == folder
+    assert catalog.verify(entry) == []
 
 
 def test_verify_of_what_is_not_there(models):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from SegmentationAILib.catalog.entry import Entry
 from SegmentationAILib.catalog.store import models_folder
+from SegmentationAILib.errors import InputError
 from SegmentationAILib.writing import atomic_write
 
 FIRST_USE = "first use"
@@ -13,13 +15,19 @@ _FILE = "first-use-hashes.json"
 
 
 def of(url: str) -> str | None:
-    """The SHA-256 noted for an address, None where nothing was fetched from it yet."""
+    """The SHA-256 noted for an address, None where nothing was fetched from it yet.
+
+    Raises:
+        InputError: the notes are damaged.
+    """
     return _held().get(url)
 
 
 def is_noted(entry: Entry) -> bool:
     """Whether a file of a model was fetched here before that nobody but ourselves knows the hash of."""
-    return any(file.hash is None and file.url and of(file.url) for file in entry.files)
+    with suppress(InputError):  # told when something is fetched
+        return any(file.hash is None and file.url and of(file.url) for file in entry.files)
+    return False
 
 
 def note(url: str, sha256: str) -> None:
@@ -31,6 +39,13 @@ def note(url: str, sha256: str) -> None:
 
 def _held() -> dict[str, str]:
     try:
-        return dict(json.loads((models_folder() / _FILE).read_text(encoding="utf-8")))
+        held = json.loads((models_folder() / _FILE).read_text(encoding="utf-8"))
+        return {str(url): str(sha256) for url, sha256 in held.items()}
     except FileNotFoundError:
         return {}
+    except (OSError, ValueError, AttributeError) as error:
+        # To go on without them would take whatever a server gives.
+        raise InputError(
+            f"'{models_folder() / _FILE}', which holds the hashes of files as they were first fetched, cannot be read; "
+            "put back a copy of it, or delete it to trust what is fetched next."
+        ) from error

@@ -41,7 +41,8 @@ def workshop(folder: str) -> Iterator[Workshop]:
     """A place to make the model of that folder; no other process has it at the same time.
 
     Raises:
-        InputError: the models' folder cannot be written to, or another process makes this model.
+        InputError: the models' folder cannot be written to, another process makes this model, or the system refused
+            what the block did with files.
     """
     import filelock  # noqa: PLC0415 - only to fetch and import
 
@@ -71,6 +72,11 @@ def workshop(folder: str) -> Iterator[Workshop]:
                     root.rmdir()
     except filelock.Timeout as error:
         raise InputError(f"'{folder}' is being fetched or imported by another program; wait for it.") from error
+    except OSError as error:
+        raise InputError(
+            f"'{folder}' could not be put into '{models_folder()}' ({error.strerror}); check that the disk has room, "
+            "and end programs that use the model."
+        ) from error
 
 
 def discard_partial(folder: str) -> bool:
@@ -126,13 +132,18 @@ def land(
     if own is not None:
         text["own"] = own
     (made / RECORD).write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    target = models_folder() / entry.folder
+    target, before = models_folder() / entry.folder, places.spare / "replaced"
     if target.exists():
         if others := strangers(target):
             raise InputError(
                 f"'{target}' holds '{others[0].name}', which is not of the model; move it elsewhere first."
             )
         # A folder cannot be renamed onto another.
-        target.rename(places.spare / "replaced")
-    made.rename(target)
+        target.rename(before)
+    try:
+        made.rename(target)
+    except OSError:
+        if before.exists():
+            before.rename(target)
+        raise
     return target
