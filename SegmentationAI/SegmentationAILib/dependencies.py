@@ -42,10 +42,11 @@ SHIPPED_BY_SLICER = (
     "vtk",
 )
 
-TORCH = ">=2.4"
+# safe_globals, with which checkpoints are read, came with 2.5.
+TORCH = ">=2.5"
 # The wheels of torch 2.13 hold paths that are too long for Slicer's default folder on Windows
 # (WinError 206).
-TORCH_ON_WINDOWS = ">=2.4,<2.13"
+TORCH_ON_WINDOWS = ">=2.5,<2.13"
 
 
 class Installer(Protocol):
@@ -58,7 +59,7 @@ class Installer(Protocol):
         """Install with pip."""
 
     def install_torch(self, version: str) -> None:
-        """Install torch of a version such as ``">=2.4"`` through the PyTorch extension.
+        """Install torch of a version such as ``">=2.5"`` through the PyTorch extension.
 
         Raises:
             InputError: the PyTorch extension is missing.

@@ -74,7 +74,7 @@ def test_user_is_asked_once_and_only_what_is_missing_is_installed(installed, mon
     (asked, question), *calls = installer.calls
     assert asked == "confirm"
     assert "PyTorch and psutil" in question
-    assert calls == [("packages", ["psutil>=5.9"]), ("torch", ">=2.4")]
+    assert calls == [("packages", ["psutil>=5.9"]), ("torch", ">=2.5")]
 
 
 def test_declining_leaves_everything_as_it_is(installed):
@@ -104,7 +104,7 @@ def test_torch_on_windows_stays_below_the_version_with_too_long_paths(installed,
     monkeypatch.setattr(sys, "platform", "win32")
     installer = RecordingInstaller(installed)
     dependencies.install(REQUIREMENTS, installer)
-    assert ("torch", ">=2.4,<2.13") in installer.calls
+    assert ("torch", ">=2.5,<2.13") in installer.calls
 
 
 def test_what_slicer_ships_is_pinned_while_pip_runs(installed):

@@ -71,21 +71,21 @@ def test_packages_go_through_pip_install_in_slicer_5_10(module, monkeypatch, cal
 
 
 def test_torch_goes_through_the_pytorch_extension(module, pytorch_extension, calls):
-    module.SlicerInstaller().install_torch(">=2.4")
-    assert calls == [("installTorch", False, ">=2.4")]
+    module.SlicerInstaller().install_torch(">=2.5")
+    assert calls == [("installTorch", False, ">=2.5")]
 
 
 def test_pytorch_extension_with_other_argument_names_still_works(module, monkeypatch, calls):
     logic = SimpleNamespace(installTorch=lambda askConfirmation=True: calls.append(askConfirmation))
     fake_module(monkeypatch, "PyTorchUtils", PyTorchUtilsLogic=lambda: logic)
-    module.SlicerInstaller().install_torch(">=2.4")
+    module.SlicerInstaller().install_torch(">=2.5")
     assert calls == [False]
 
 
 def test_missing_pytorch_extension_is_one_sentence(module, monkeypatch):
     monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
     with pytest.raises(InputError, match="install it in the Extensions Manager, restart Slicer"):
-        module.SlicerInstaller().install_torch(">=2.4")
+        module.SlicerInstaller().install_torch(">=2.5")
 
 
 def test_user_is_asked(module, in_use, monkeypatch, calls):
