@@ -27,6 +27,15 @@ _SLOW_IMPORTS = (
     "SegmentationAILib.radiotherapy.graph",
     "SegmentationAILib.radiotherapy.workflow",
 )
+_TEMPLATE_IMPORTS = (
+    "yaml",
+    "attrs",
+    "referencing.jsonschema",
+    "jsonschema_specifications",
+    "jsonschema",
+    "SegmentationAILib.radiotherapy.rules",
+    "SegmentationAILib.radiotherapy.template",
+)
 
 
 class RadiotherapyLogic:
@@ -72,8 +81,10 @@ class RadiotherapyLogic:
 
     def listingProtocols(self, folders: Sequence[str] = ()) -> Steps[dict[str, str]]:
         """The steps of ``protocols``."""
+        # The section is seen first.
+        yield
         self.requireDependencies()
-        yield from importing(("yaml", "jsonschema", "SegmentationAILib.radiotherapy.template"))
+        yield from importing(_TEMPLATE_IMPORTS)
         from SegmentationAILib.radiotherapy.template import listing_templates
 
         found = yield from listing_templates(map(Path, folders))

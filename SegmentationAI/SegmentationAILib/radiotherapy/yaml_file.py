@@ -45,7 +45,8 @@ class YamlFile:
         try:
             self._root = yaml.compose(text, Loader=yaml.SafeLoader)
             self._refuse_twice(self._root, set())
-            self.content: Any = yaml.safe_load(text)
+            # From what was parsed already.
+            self.content: Any = self._root and yaml.SafeLoader("").construct_document(self._root)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise self._error(mark.line + 1 if mark else 1, f"this is no YAML: {error.problem}") from error
