@@ -46,11 +46,12 @@ def _segment(
     import csv
     import json
     import time
+    from dataclasses import replace
 
     from SegmentationAILib import catalog
     from SegmentationAILib.catalog.nnunet_runner import Options  # imports torch, which takes seconds
     from SegmentationAILib.catalog.running import run
-    from SegmentationAILib.engine.task import Task
+    from SegmentationAILib.catalog.tasks import task_for
     from SegmentationAILib.files import load, save
     from SegmentationAILib.provenance import provenance_of
     from SegmentationAILib.writing import check_writable, written_together
@@ -60,7 +61,8 @@ def _segment(
     progress(0.0, "Reading")
     volume = load(source)
     warnings = catalog.warnings_for(entry, volume)
-    task = Task(model_id, {"structures": ",".join(structures), "mirror": mirror}, device)
+    task = task_for(model_id, structures or None, device)
+    task = replace(task, options={**task.options, "mirror": mirror})
     started = time.monotonic()
     found = run(
         entry,

@@ -18,7 +18,9 @@ from SegmentationAILib import __version__, catalog
 from SegmentationAILib.catalog import running
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.catalog.nnunet_runner import segment
+from SegmentationAILib.catalog.tasks import wanted_structures
 from SegmentationAILib.engine import memory_plan
+from SegmentationAILib.engine.task import Task
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.files import load, save
 from SegmentationAILib.preprocess import reorient
@@ -167,7 +169,9 @@ def test_the_command_writes_labels_volumes_and_provenance(entry, tmp_path, monke
     assert kept["notes"] == told
     assert [note.partition(" about ")[0] for note in told] == ["It is small.", "The model needs"]
     assert kept["sha256"] == catalog.record_of(entry).sha256
-    assert kept["task"] == {"model": entry.id, "options": {"structures": "", "mirror": False}, "device": "cpu"}
+    assert kept["task"] == {"model": entry.id, "options": {"mirror": False}, "device": "cpu"}
+    # With it the result can be made again: all structures, as none was named.
+    assert wanted_structures(Task(**kept["task"])) is None
     assert kept["device"] == "cpu"
     assert 0 < kept["duration_s"] < 600
     assert kept["thoraxai"] == __version__

@@ -165,6 +165,6 @@ def test_a_full_disk_while_the_results_are_written(tmp_path, model, monkeypatch,
         before = contents(tmp_path)
         with filling_disk(20) if full == "from the first file on" else nullcontext():
             result = run("segment", source, output, "--model", model, "--device", "cpu")
-        check_refused(result, rf"could not be written to '{output}'; check that the disk has room\.")
+        check_refused(result, rf"could not be written to '{output}'; check that the disk has room and ")
         assert contents(tmp_path) == before
     assert not (tmp_path / "out").exists()
