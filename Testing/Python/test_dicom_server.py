@@ -149,6 +149,8 @@ def test_a_file_that_is_no_dicom_stops_all(archive, report, tmp_path):
         (lambda: DicomNode("host", 104, "A" * 17), "no AE title"),
         (lambda: DicomNode("host", 104, " "), "no AE title"),
         (lambda: DicomWebServer("archive.example.org"), "no DICOMweb address"),
+        (lambda: DicomWebServer("https://[::1"), "no DICOMweb address"),
+        (lambda: DicomWebServer("https://archive.example.org:http"), "no DICOMweb address"),
         (lambda: DicomWebServer("https://a:b@archive.example.org"), "apart from"),
         (lambda: DicomWebServer("http://archive.example.org", "a", "b"), "unencrypted"),
         (lambda: DicomWebServer("http://10.1.2.3/x", token="t"), "unencrypted"),

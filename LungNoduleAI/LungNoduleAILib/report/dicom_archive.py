@@ -72,9 +72,13 @@ class DicomWebServer:
     timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"'{self.url}' is no DICOMweb address; it begins with https:// or http://.")
+        try:
+            parts = urlsplit(self.url)
+            found = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:  # brackets or a port that are none
+            found = False
+        if not found:
+            raise InputError(f"'{self.url}' is no DICOMweb address, such as https://archive.example.org/dicom-web.")
         if parts.username or parts.password:
             raise InputError("Give user and password apart from the DICOMweb address.")
         if (self.user or self.token) and parts.scheme == "http" and not _is_this_machine(parts.hostname):
