@@ -17,12 +17,14 @@ from LungNoduleAILib.cli_segment import segment
 from LungNoduleAILib.cli_train import train
 from LungNoduleAILib.exit_codes import EXIT_FAILED
 from SegmentationAILib import __version__
+from SegmentationAILib.engine.freed_memory import freed_memory_kept
 
 
 @click.group()
 @click.version_option(__version__, prog_name="thoraxai")
 def main() -> None:
     """Find lung nodules in chest CT. For research, not for diagnosis or treatment."""
+    click.get_current_context().with_resource(freed_memory_kept())
 
 
 @main.command()

@@ -22,6 +22,7 @@ from SegmentationAILib.catalog.monai_folder import read_bundle
 from SegmentationAILib.catalog.monai_retinanet import read_detector
 from SegmentationAILib.catalog.nnunet_folder import read_nnunet
 from SegmentationAILib.engine.boxes import overlaps
+from SegmentationAILib.engine.freed_memory import freed_memory_kept
 from SegmentationAILib.files import load
 from SegmentationAILib.volume import Volume
 
@@ -63,7 +64,8 @@ DETECTOR = partial(random_models.detector_folder, "retinanet")
 
 
 def nnunet_ours(case: Case) -> NDArray:
-    return nnunet_runner.segment(read_nnunet(case.folder), case.volume.array[None], case.spacing)
+    with freed_memory_kept():
+        return nnunet_runner.segment(read_nnunet(case.folder), case.volume.array[None], case.spacing)
 
 
 def nnunet_theirs(case: Case) -> NDArray:
@@ -85,7 +87,8 @@ def same_labels(ours: NDArray, theirs: NDArray) -> float:
 
 
 def bundle_ours(case: Case) -> NDArray:
-    return monai_runner.segment(read_bundle(case.folder), case.volume)
+    with freed_memory_kept():
+        return monai_runner.segment(read_bundle(case.folder), case.volume)
 
 
 def bundle_theirs(case: Case) -> NDArray:
@@ -96,7 +99,8 @@ def bundle_theirs(case: Case) -> NDArray:
 
 
 def detector_ours(case: Case) -> Detections:
-    return monai_detector.detect(read_detector(case.folder), case.volume)
+    with freed_memory_kept():
+        return monai_detector.detect(read_detector(case.folder), case.volume)
 
 
 def detector_theirs(case: Case) -> tuple[NDArray, NDArray, NDArray]:

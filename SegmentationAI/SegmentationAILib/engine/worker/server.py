@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Sequence
 from typing import IO, Any
 
+from SegmentationAILib.engine.freed_memory import freed_memory_kept
 from SegmentationAILib.engine.progress import CancelToken, Progress
 from SegmentationAILib.engine.task import Task
 from SegmentationAILib.engine.worker import protocol
@@ -125,7 +126,8 @@ class Server:
         run = load(entry.run)
         if token.cancelled:
             raise Cancelled
-        result = run(value, Task(**message["task"]), Progress(_Reports(self, job), token))
+        with freed_memory_kept():
+            result = run(value, Task(**message["task"]), Progress(_Reports(self, job), token))
         return self._shared(result)
 
     def _shared(self, result: Any) -> dict[str, Any]:
