@@ -236,3 +236,26 @@ def test_a_real_plan_comes_back(data_dir, tmp_path):
         assert one.mask.sum() * volume.grid.voxel_volume > 1000
         assert dice(one.mask, back[one.name].mask) > 0.99, one.name
         assert back[one.name].mask.sum() == pytest.approx(one.mask.sum(), rel=0.005)
+
+
+@pytest.mark.parametrize("sequence", ["StructureSetROISequence", "ROIContourSequence", "RTROIObservationsSequence"])
+@pytest.mark.parametrize("number", [None, "", [1, 2], "missing"])
+def test_items_without_a_number_are_left_out(volume, sequence, number):
+    dataset = structure_set(volume, {"Lung": [(3, SQUARE)], "Heart": [(5, SQUARE)]})
+    item = dataset[sequence].value[1]
+    keyword = "ROINumber" if sequence == "StructureSetROISequence" else "ReferencedROINumber"
+    if number == "missing":
+        delattr(item, keyword)
+    else:
+        setattr(item, keyword, number)
+    read, notes = read_rtstruct(dataset, volume)
+    assert "Lung" in read
+    assert ("Heart" in read) == (sequence == "RTROIObservationsSequence")
+    assert any("Heart" in note for note in notes)
+
+
+@pytest.mark.parametrize("colour", [7, "", [1, 2], [1, 2, 3, 4]])
+def test_a_colour_that_is_none_is_replaced(volume, colour):
+    dataset = structure_set(volume, {"Lung": [(3, SQUARE)]})
+    dataset.ROIContourSequence[0].ROIDisplayColor = colour
+    assert read_rtstruct(dataset, volume)[0]["Lung"].colour == (1.0, 1.0, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,17 +52,21 @@ def read_rtstruct(
     dataset = _dataset(source)
     notes: list[str] = []
     check_study(dataset, volume, notes)
-    contour_items = {int(item.ReferencedROINumber): item for item in dataset.get("ROIContourSequence") or ()}
-    observations = {int(item.ReferencedROINumber): item for item in dataset.get("RTROIObservationsSequence") or ()}
+    contour_items = _by_number(dataset.get("ROIContourSequence") or ())
+    observations = _by_number(dataset.get("RTROIObservationsSequence") or ())
     rois = list(dataset.get("StructureSetROISequence") or ())
     ct_frame = volume.source.frame_of_reference_uid if volume.source else ""
     structures: list[RTStructure] = []
     empty: list[str] = []
     strangers = elsewhere = total = 0
     for count, roi in enumerate(rois):
-        name = str(roi.get("ROIName") or "").strip() or f"ROI {int(roi.ROINumber)}"
+        number = _number(roi, "ROINumber")
+        name = str(roi.get("ROIName") or "").strip() or f"ROI {number}"
         progress(count / len(rois), f"Reading {name}")
-        item = contour_items.get(int(roi.ROINumber), Dataset())
+        if number is None:
+            notes.append(f"'{name}' has no number, by which its contours are found, and is left out.")
+            continue
+        item = contour_items.get(number, Dataset())
         if ct_frame and str(roi.get("ReferencedFrameOfReferenceUID") or ct_frame) != ct_frame:
             notes.append(f"'{name}' is in another frame of reference than the CT and is left out.")
             continue
@@ -81,7 +85,7 @@ def read_rtstruct(
         unique = _unique(name, structures)
         if unique != name:
             notes.append(f"More than one structure is named '{name}'; this one is read as '{unique}'.")
-        observation = observations.get(int(roi.ROINumber), Dataset())
+        observation = observations.get(number, Dataset())
         structures.append(_structure(unique, roi, item, observation, drawn.mask, dataset, notes))
     if empty:
         notes.append(f"Without contours, left out: {', '.join(empty)}.")
@@ -127,6 +131,27 @@ def _dataset(source: str | Path | Dataset) -> Dataset:
     if sop_class(dataset) != RTStructureSetStorage:
         raise InputError(f"{name} is not a DICOM RTSTRUCT; choose the structure set's file.")
     return dataset
+
+
+def _by_number(items: Iterable[Dataset]) -> dict[int, Dataset]:
+    """The items that say of which structure they are, by its number."""
+    numbered = ((_number(item, "ReferencedROINumber"), item) for item in items)
+    return {number: item for number, item in numbered if number is not None}
+
+
+def _number(item: Dataset, keyword: str) -> int | None:
+    try:
+        return int(item.get(keyword))
+    except (TypeError, ValueError):
+        return None
+
+
+def _colour(item: Dataset) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (min(max(int(part), 0), 255) / 255 for part in item.get("ROIDisplayColor"))
+    except (TypeError, ValueError):
+        return _YELLOW
+    return red, green, blue
 
 
 def _about_contours(name: str, contours: Contours) -> list[str]:
@@ -184,7 +209,6 @@ def _structure(
     role, guessed = role_of(name, kind, observation)
     if guessed:
         notes.append(f"'{name}' has {f'the type {kind}' if kind else 'no type'} and is taken for an organ.")
-    colour = item.get("ROIDisplayColor")
     origin = str(roi.get("ROIGenerationAlgorithm") or "").strip().upper()
     codes = observation.get("RTROIIdentificationCodeSequence") or ()
     ours = str(dataset.get("Manufacturer") or "") == MANUFACTURER
@@ -192,7 +216,7 @@ def _structure(
         name,
         role,
         mask,
-        tuple(min(max(int(part), 0), 255) / 255 for part in colour) if colour and len(colour) == 3 else _YELLOW,
+        _colour(item),
         # An unknown origin is not one of a machine.
         Origin(origin) if origin in set(Origin) else Origin.MANUAL,
         str(roi.get("ROIDescription") or "") if ours else "",
