@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from SegmentationAILib.engine.large_libraries import import_uncollected
 
 _SCRIPT = """
 import sys
@@ -27,3 +30,50 @@ load_large_libraries()
 def test_libraries_are_there_before_their_import():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", _SCRIPT], env=environment, check=True)
+
+
+@pytest.fixture
+def collections():
+    """Each that ran during the test; what was frozen is not after it."""
+    told: list[str] = []
+
+    def note(phase: str, _info: dict[str, int]) -> None:
+        told.append(phase)
+
+    gc.callbacks.append(note)
+    yield told
+    gc.callbacks.remove(note)
+    gc.unfreeze()
+
+
+def test_an_import_is_not_interrupted_by_collections(tmp_path, monkeypatch, collections):
+    """The module makes more objects than the collector lets pass, and none of them is looked at later."""
+    (tmp_path / "many_objects.py").write_text("held = [[n] for n in range(200_000)]")
+    monkeypatch.syspath_prepend(tmp_path)
+    collections.clear()
+    import_uncollected("many_objects")
+    assert collections == []
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 200_000
+    kept = [[n] for n in range(200_000)]
+    assert collections
+    # Once only.
+    frozen = gc.get_freeze_count()
+    import_uncollected("many_objects")
+    assert gc.get_freeze_count() <= frozen
+    assert len(kept) == 200_000
+
+
+def test_a_failed_import_leaves_the_collector_as_it_was():
+    frozen = gc.get_freeze_count()
+    with pytest.raises(ModuleNotFoundError):
+        import_uncollected("a_module_that_is_nowhere")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+    gc.disable()
+    try:
+        with pytest.raises(ModuleNotFoundError):
+            import_uncollected("a_module_that_is_nowhere")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

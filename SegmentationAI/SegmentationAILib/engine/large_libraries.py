@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,3 +32,21 @@ def load_large_libraries() -> None:
             for library in Path(folder).glob(pattern):
                 # One that does not load is told by the import.
                 load(os.fsencode(library), os.RTLD_NOW)
+
+
+def import_uncollected(module: str) -> None:
+    """Import a module, unless it was before, without a search for garbage among the many objects that it makes.
+
+    One search of all that torch's import makes takes a sixth of a second, in which Python's lock is held. What there is
+    by the end of the import is looked at no more (``gc.freeze``): nearly all of it stays until the process ends.
+    """
+    if module in sys.modules:
+        return
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        import_module(module)
+        gc.freeze()
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -11,7 +11,7 @@ from typing import Any
 
 import qt
 
-from SegmentationAILib.engine.large_libraries import load_large_libraries
+from SegmentationAILib.engine.large_libraries import import_uncollected, load_large_libraries
 from SegmentationAILib.engine.progress import Progress
 from SegmentationAILib.engine.side_thread import SideThread
 from SegmentationAILib.engine.task import Option
@@ -165,7 +165,8 @@ class LivePreview:
 
         def work(progress: Progress) -> tuple[Any, Volume | None]:
             load_large_libraries()
-            from SegmentationAILib.enhancement.enhance import learnt_of  # noqa: PLC0415 - torch takes seconds
+            import_uncollected("torch")
+            from SegmentationAILib.enhancement.enhance import learnt_of  # noqa: PLC0415 - needs torch
             from SegmentationAILib.enhancement.preview import preview, sketch  # noqa: PLC0415
 
             if is_sketch:
