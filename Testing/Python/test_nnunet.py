@@ -185,6 +185,10 @@ def smaller(held):
     held["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = [4, 4, 16]
 
 
+def bent_logits(held):
+    held["configurations"]["3d_fullres"]["resampling_fn_probabilities_kwargs"]["order"] = 3
+
+
 def negative(held):
     held["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = [-4, 8, 16]
 
@@ -203,6 +207,7 @@ def negative(held):
         (lambda held: held["configurations"]["3d_fullres"].update(use_mask_for_norm=[]), "lacks or garbles"),
         (lambda held: held["configurations"]["3d_fullres"].update(architecture=None), "lacks or garbles"),
         (lambda held: held["configurations"]["3d_fullres"].update(resampling_fn_data_kwargs="x"), "lacks or garbles"),
+        (bent_logits, "^The model resizes its logits by splines of order 3; only those of order 1"),
         (negative, "describes no network that can be made"),
         (lambda held: held["configurations"].clear(), "no configuration '3d_fullres'"),
     ],

@@ -57,7 +57,7 @@ class Plan:
         spacing: mm, along the same axes.
         transpose: order of the axes (k, j, i) in which the network reads them.
         channels: how each is scaled.
-        data_order, logits_order: of the splines that resize the input and the logits.
+        data_order: of the splines that resize the input; the logits are interpolated linearly.
         architecture: of the network.
         labels: value -> name, without background.
     """
@@ -68,7 +68,6 @@ class Plan:
     transpose: tuple[int, int, int]
     channels: tuple[Intensity, ...]
     data_order: int
-    logits_order: int
     architecture: Architecture
     labels: Mapping[int, str]
 
@@ -201,7 +200,6 @@ def _plan(plans: Mapping, dataset: Mapping, name: str) -> Plan:
             transpose,
             channels,
             _order(configuration, "data", 3),
-            _order(configuration, "probabilities", 1),
             architecture_of(configuration, len(patch)),
             {int(value): label for label, value in dataset["labels"].items() if label != "background"},
         )
@@ -246,6 +244,8 @@ def _refuse(configuration: Mapping, dataset: Mapping, name: str) -> None:
         settings = configuration.get(f"resampling_fn_{kind}_kwargs") or {}
         if function not in _RESAMPLING or settings.get("order_z", 0) != 0 or settings.get("force_separate_z"):
             raise InputError(f"The model resizes by '{function}' in a way that cannot be run here yet.")
+    if (order := _order(configuration, "probabilities", 1)) != 1:
+        raise InputError(f"The model resizes its logits by splines of order {order}; only those of order 1 can be run.")
 
 
 def _order(configuration: Mapping, kind: str, default: int) -> int:

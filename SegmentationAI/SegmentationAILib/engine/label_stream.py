@@ -77,7 +77,6 @@ class LabelStream:
         self.labels = torch.zeros(after, dtype=dtype, device=device)
         self._done = 0
         self._first = 0
-        self._last_slice = before[0] - 1
         self._held: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def take(self, logits: torch.Tensor) -> None:
