@@ -259,3 +259,18 @@ def test_a_colour_that_is_none_is_replaced(volume, colour):
     dataset = structure_set(volume, {"Lung": [(3, SQUARE)]})
     dataset.ROIContourSequence[0].ROIDisplayColor = colour
     assert read_rtstruct(dataset, volume)[0]["Lung"].colour == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_file_of_damaged_bytes_is_read_or_refused_in_a_sentence(volume, tmp_path):
+    path = tmp_path / "plan.dcm"
+    pydicom.dcmwrite(path, structure_set(volume, {"Lung": [(3, SQUARE)]}), implicit_vr=False, little_endian=True)
+    content = path.read_bytes()
+    told = set()
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        try:
+            read_rtstruct(path, volume)
+        except InputError as error:
+            told.add(str(error))
+    assert "'plan.dcm' is damaged or was not copied whole; copy or export it again." in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import RTStructureSetStorage
 
 from SegmentationAILib.dicom_series import sop_class
@@ -23,6 +24,8 @@ from SegmentationAILib.radiotherapy.structure_set import Origin, RTStructure, St
 from SegmentationAILib.volume import Volume
 
 _YELLOW = (1.0, 1.0, 0.0)
+# What pydicom raises of damaged bytes as it makes values of them, an OSError without a number among them.
+_DAMAGE = (BytesLengthException, NotImplementedError, OSError, struct.error)
 
 
 def read_rtstruct(
@@ -50,6 +53,14 @@ def read_rtstruct(
             reference, or nothing in it has a volume within the CT.
     """
     dataset = _dataset(source)
+    try:
+        return _read(dataset, volume, progress)
+    except _DAMAGE as error:
+        # Sequences and numbers are only made of their bytes when they are asked for.
+        raise _damaged(source) from error
+
+
+def _read(dataset: Dataset, volume: Volume, progress: Progress) -> tuple[StructureSet, list[str]]:
     notes: list[str] = []
     check_study(dataset, volume, notes)
     contour_items = _by_number(dataset.get("ROIContourSequence") or ())
@@ -112,25 +123,35 @@ def structure_names(source: str | Path | Dataset) -> list[str]:
     Raises:
         InputError: the file is no RTSTRUCT or is damaged.
     """
-    rois = _dataset(source).get("StructureSetROISequence") or ()
-    return [str(roi.get("ROIName") or "").strip() for roi in rois]
+    dataset = _dataset(source)
+    try:
+        return [str(roi.get("ROIName") or "").strip() for roi in dataset.get("StructureSetROISequence") or ()]
+    except _DAMAGE as error:
+        raise _damaged(source) from error
 
 
 def _dataset(source: str | Path | Dataset) -> Dataset:
-    if isinstance(source, Dataset):
-        dataset, name = source, "The data set"
-    else:
-        path = Path(source)
-        name = f"'{path.name}'"
+    dataset = source
+    if not isinstance(source, Dataset):
         try:
-            dataset = pydicom.dcmread(path, force=True)
+            dataset = pydicom.dcmread(source, force=True)
         except OSError as error:
-            raise InputError(f"{name} cannot be read ({error.strerror}); check the path.") from error
-        except (InvalidDicomError, ValueError, KeyError, EOFError) as error:
-            raise InputError(f"{name} is damaged or was not copied whole; copy or export it again.") from error
+            if error.errno is None:
+                raise _damaged(source) from error
+            raise InputError(f"{_named(source)} cannot be read ({error.strerror}); check the path.") from error
+        except (InvalidDicomError, ValueError, KeyError, EOFError, *_DAMAGE) as error:
+            raise _damaged(source) from error
     if sop_class(dataset) != RTStructureSetStorage:
-        raise InputError(f"{name} is not a DICOM RTSTRUCT; choose the structure set's file.")
+        raise InputError(f"{_named(source)} is not a DICOM RTSTRUCT; choose the structure set's file.")
     return dataset
+
+
+def _damaged(source: str | Path | Dataset) -> InputError:
+    return InputError(f"{_named(source)} is damaged or was not copied whole; copy or export it again.")
+
+
+def _named(source: str | Path | Dataset) -> str:
+    return "The data set" if isinstance(source, Dataset) else f"'{Path(source).name}'"
 
 
 def _by_number(items: Iterable[Dataset]) -> dict[int, Dataset]:
