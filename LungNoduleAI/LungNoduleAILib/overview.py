@@ -94,8 +94,7 @@ def place_of(nodule: Nodule, lobe: Lobe | None) -> str:
 # A table asks for all nodules again where one changes.
 @lru_cache(maxsize=1024)
 def _row(one: Entry, finding: Finding, patient: Patient, growth: float | None, compared: bool) -> Row:
-    nodule, character = one.nodule, one.nodule.character
-    remarks = [*(character.warnings if character else ()), *(nodule.ratings.text if nodule.ratings else ())]
+    nodule = one.nodule
     return Row(
         id=nodule.id,
         place=place_of(nodule, finding.lobe),
@@ -110,8 +109,14 @@ def _row(one: Entry, finding: Finding, patient: Patient, growth: float | None, c
         brock=_risk(finding, patient),
         verdict=one.decision.verdict,
         added=one.decision.added,
-        remarks=tuple(remarks),
+        remarks=_remarks(nodule),
     )
+
+
+@lru_cache(maxsize=1024)
+def _remarks(nodule: Nodule) -> tuple[str, ...]:
+    character = nodule.character
+    return (*(character.warnings if character else ()), *(nodule.ratings.text if nodule.ratings else ()))
 
 
 # Lung-RADS does not count the others.

@@ -218,14 +218,37 @@ def test_300_nodules_are_filtered(panel):
 
 
 def test_a_decision_touches_one_row_of_the_table(detected):
+    """An acceptance changes one cell; a rejection strikes a row out, and of others only what says something else."""
     table = detected.ui.nodulesTable
     cells = [[table.item(row, column) for column in range(table.columnCount)] for row in range(table.rowCount)]
     click_row(table, 1)
     click(detected.ui.acceptButton)
     now = [[table.item(row, column) for column in range(table.columnCount)] for row in range(table.rowCount)]
-    assert [row for row, (one, other) in enumerate(zip(cells, now, strict=True)) if one[0] is not other[0]] == [1]
+    assert _replaced(cells, now) == [(1, table.columnCount - 1)]
     assert texts(table)[1][-1] == "\N{CHECK MARK}"
     assert detected.widget.review.table.chosen_id == detected.widget.review.table.rows[1].id
+    before = texts(table)
+    click(detected.ui.rejectButton)
+    then = [[table.item(row, column) for column in range(table.columnCount)] for row in range(table.rowCount)]
+    differ = [
+        (row, column)
+        for row, (one, other) in enumerate(zip(before, texts(table), strict=True))
+        for column, pair in enumerate(zip(one, other, strict=True))
+        if row == 1 or pair[0] != pair[1]
+    ]
+    assert _replaced(now, then) == differ
+    assert all(item.font().strikeOut() for item in then[1])
+    assert not any(item.font().strikeOut() for item in then[0])
+
+
+def _replaced(before: list[list], after: list[list]) -> list[tuple[int, int]]:
+    """Row and column of the cells that were made anew."""
+    return [
+        (row, column)
+        for row, (one, other) in enumerate(zip(before, after, strict=True))
+        for column, pair in enumerate(zip(one, other, strict=True))
+        if pair[0] is not pair[1]
+    ]
 
 
 def test_widest_rows_fit_a_panel_of_350_pixels(panel):

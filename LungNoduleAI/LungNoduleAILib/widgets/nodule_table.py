@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import qt
 
 from LungNoduleAILib.review import Verdict
-from LungNoduleAILib.widgets.nodule_columns import Column, NoduleColumns, row_tool_tip
+from LungNoduleAILib.widgets.nodule_columns import NoduleColumns, row_tool_tip
 
 if TYPE_CHECKING:
     from LungNoduleAILib.overview import Row
@@ -24,6 +24,12 @@ _STRETCHED = 1
 _LEAST_ROWS, _MOST_ROWS = 3, 12
 
 
+class _Cell(NamedTuple):
+    text: str
+    tool_tip: str
+    struck_out: bool
+
+
 class NoduleTable:
     """A row for each nodule, the surest first.
 
@@ -36,6 +42,8 @@ class NoduleTable:
         self._widget = widget
         self._chosen = chosen
         self._rows: list[Row] = []
+        # What each cell of a row says, since asking the widget takes longer.
+        self._written: list[list[_Cell | None]] = []
         self._minimum_score = self._minimum_diameter_mm = 0.0
         self._columns = NoduleColumns().all
         self._prepare()
@@ -135,22 +143,27 @@ class NoduleTable:
         self._widget.clearSelection()
         self._widget.setRowCount(len(self._rows))
         self._widget.blockSignals(False)
+        count = len(self._rows)
+        new = range(len(self._written), count)
+        self._written = [*self._written[:count], *([None] * len(self._columns) for _row in new)]
         self._fit_height()
         self._fill(range(len(self._rows)))
 
     def _fill(self, indexes: Sequence[int]) -> None:
         self._widget.blockSignals(True)
-        for index in indexes:
-            row = self._rows[index]
-            tool_tip = row_tool_tip(row)
-            for position, column in enumerate(self._columns):
-                item = self._item(column, row)
-                item.setToolTip(tool_tip or column.tool_tip)
-                self._widget.setItem(index, position, item)
+        written = [self._write(index, position) for index in indexes for position in self._changed_cells(index)]
         self._widget.blockSignals(False)
-        if indexes:
+        if written:
             self._fit_columns()
         self.filter(self._minimum_score, self._minimum_diameter_mm)
+
+    def _changed_cells(self, index: int) -> list[int]:
+        """Positions of the cells of a row that are to say something else now, which ``_written`` then tells."""
+        row, tool_tip = self._rows[index], row_tool_tip(self._rows[index])
+        rejected = row.verdict is Verdict.REJECTED
+        cells = [_Cell(column.text(row), tool_tip or column.tool_tip, rejected) for column in self._columns]
+        before, self._written[index] = self._written[index], cells
+        return [position for position, cell in enumerate(cells) if cell != before[position]]
 
     def _fit_columns(self) -> None:
         """As narrow as titles and cells allow; Qt's own fitting leaves room for a sort arrow beside each title."""
@@ -169,14 +182,16 @@ class NoduleTable:
         self._widget.setMinimumHeight(height)
         self._widget.setMaximumHeight(height)
 
-    def _item(self, column: Column, row: Row) -> qt.QTableWidgetItem:
-        item = qt.QTableWidgetItem(column.text(row))
+    def _write(self, index: int, position: int) -> None:
+        cell, column = self._written[index][position], self._columns[position]
+        item = qt.QTableWidgetItem(cell.text)
         item.setTextAlignment(qt.Qt.AlignVCenter | (qt.Qt.AlignRight if column.is_number else qt.Qt.AlignLeft))
-        if row.verdict is Verdict.REJECTED:
+        item.setToolTip(cell.tool_tip)
+        if cell.struck_out:
             font = qt.QFont(self._widget.font)
             font.setStrikeOut(True)
             item.setFont(font)
-        return item
+        self._widget.setItem(index, position, item)
 
     def _mark_chosen(self, nodule_id: int | None) -> bool:
         """Choose a row without telling; whether there is one to choose."""
@@ -192,6 +207,8 @@ class NoduleTable:
         kept = self.chosen_id
         self._rows = self._sorted(self._rows)
         self._fill_all()
+        # The arrow moves, also where no cell says something else.
+        self._fit_columns()
         self._mark_chosen(kept)
 
     def _on_chosen(self) -> None:
