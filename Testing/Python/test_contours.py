@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
 from SegmentationAILib.metrics import dice
-from SegmentationAILib.radiotherapy.contours import mask_contours, plane_contours
+from SegmentationAILib.radiotherapy.contours import plane_contours
 from SegmentationAILib.radiotherapy.polygons import area, contains, cross, keyhole, simplify, with_area
 from SegmentationAILib.radiotherapy.rasterise import coverage, rasterise
 
@@ -87,12 +87,6 @@ def test_a_mask_up_to_the_edge_is_closed_there():
     (ring,) = plane_contours(mask, (1, 1))
     assert area(ring) == pytest.approx(54)
     assert filled([ring], mask.shape).all()
-
-
-def test_contours_name_their_slice():
-    mask = np.zeros((4, 5, 6), dtype=bool)
-    mask[1, 2, 3] = mask[3, 1:3, 2] = True
-    assert [k for k, _ in mask_contours(mask, (1, 1))] == [1, 3]
 
 
 def test_area_turns_from_x_to_y():

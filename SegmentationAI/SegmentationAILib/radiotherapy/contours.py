@@ -61,19 +61,6 @@ def plane_contours(
     return [ring + first for ring in rings]
 
 
-def mask_contours(
-    mask: NDArray[np.bool_],
-    spacing_ij: Sequence[float],
-    *,
-    tolerance_mm: float = DEFAULT_TOLERANCE_MM,
-    holes: Holes = "keyhole",
-) -> Iterator[tuple[int, Ring]]:
-    """The contours of a mask [k, j, i]: k and (i, j) [n, 2] of each; see ``plane_contours``."""
-    for k in np.flatnonzero(mask.any(axis=(1, 2))):
-        for ring in plane_contours(mask[k], spacing_ij, tolerance_mm=tolerance_mm, holes=holes):
-            yield int(k), ring
-
-
 def isolines(values: NDArray) -> list[Ring]:
     """Where values in a plane cross one half, by linear interpolation between neighbours.
 
