@@ -18,13 +18,13 @@ from SegmentationAILib.errors import Cancelled, InputError
 from SegmentationAILib.labels import LabelMap, cropped, on_grid
 from SegmentationAILib.scene import (
     add_table,
-    place_beside,
     scene_batch,
     segment_from_labels,
     shared_labels,
     table_columns,
     volume_from_node,
 )
+from SegmentationAILib.scene_hierarchy import place_beside
 from SegmentationAILib.terminology import AIRWAY, LEFT_LUNG, RIGHT_LUNG
 from SegmentationAILib.volume import Grid, Volume
 

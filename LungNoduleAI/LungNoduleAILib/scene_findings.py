@@ -16,7 +16,8 @@ from LungNoduleAILib.panel_results import Detected
 from LungNoduleAILib.reading import Reading
 from LungNoduleAILib.record import parsed
 from LungNoduleAILib.report.table import COLUMNS, rows
-from SegmentationAILib.scene import add_segmentation, add_table, place_beside, scene_batch, write_provenance
+from SegmentationAILib.scene import add_segmentation, add_table, scene_batch, write_provenance
+from SegmentationAILib.scene_hierarchy import place_beside
 
 
 @dataclass(frozen=True)

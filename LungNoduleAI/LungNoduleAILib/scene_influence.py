@@ -41,7 +41,8 @@ def add_influence(
     """
     # Their imports take long or need packages that Slicer lacks, and the panel opens without them.
     from LungNoduleAILib.explanation.text import to_text  # noqa: PLC0415
-    from SegmentationAILib.scene import add_volume, place_beside, scene_batch  # noqa: PLC0415
+    from SegmentationAILib.scene import add_volume, scene_batch  # noqa: PLC0415
+    from SegmentationAILib.scene_hierarchy import place_beside  # noqa: PLC0415
 
     volume_node = segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
     with scene_batch():

@@ -1,4 +1,4 @@
-"""MRML nodes <-> Volume and LabelMap: the only file of this library that knows the scene."""
+"""MRML nodes <-> Volume and LabelMap."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from SegmentationAILib.engine.steps import Steps, finish_alone
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.labels import LabelMap, content_box, cropped, placed
 from SegmentationAILib.provenance import Provenance
+from SegmentationAILib.scene_hierarchy import dicom_source, place_beside, place_under_study, series_attribute
 from SegmentationAILib.terminology import ANATOMIC_REGIONS, Code, Structure
-from SegmentationAILib.volume import DicomSource, Grid, Volume
+from SegmentationAILib.volume import Grid, Volume
 
 _COUNTED_AT_ONCE = 2_000_000
 _COPIED_AT_ONCE = 4_000_000
@@ -54,8 +55,8 @@ def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode | None) -> Volume:
         array,
         Grid(shape, to_world @ _to_numpy(ijk_to_local)),
         name,
-        modality=_series_attribute(node, "DICOM.Modality"),
-        source=_dicom_source(node),
+        modality=series_attribute(node, "DICOM.Modality"),
+        source=dicom_source(node),
     )
 
 
@@ -102,7 +103,7 @@ def add_volume(
     node.SetAndObserveImageData(image)
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()
-    _place_under_study(node, volume)
+    place_under_study(node, volume)
     return node
 
 
@@ -290,13 +291,6 @@ def table_columns(columns: Iterable[tuple[str, Sequence]]) -> list[vtk.vtkAbstra
     return made
 
 
-def place_beside(node: slicer.vtkMRMLNode, volume_node: slicer.vtkMRMLVolumeNode) -> None:
-    """Put a node under the same study (or folder) as the volume in the subject hierarchy."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    parent = hierarchy.GetItemParent(_hierarchy_item(volume_node))
-    hierarchy.SetItemParent(_hierarchy_item(node), parent)
-
-
 @contextmanager
 def scene_batch():
     """Many changes of the scene announced once, so that views and panels update once."""
@@ -362,64 +356,6 @@ def _matrix_to_world(node: slicer.vtkMRMLTransformableNode) -> NDArray[np.float6
     matrix = vtk.vtkMatrix4x4()
     transform.GetMatrixTransformToWorld(matrix)
     return _to_numpy(matrix)
-
-
-def _dicom_source(node: slicer.vtkMRMLVolumeNode) -> DicomSource | None:
-    instances = tuple((node.GetAttribute("DICOM.instanceUIDs") or "").split())
-    if not instances:
-        return None
-    return DicomSource(
-        study_instance_uid=_study_uid(node),
-        series_instance_uid=_item_uid(node),
-        frame_of_reference_uid=_series_attribute(node, "DICOM.FrameOfReferenceUID"),
-        sop_instance_uids=instances,
-    )
-
-
-def _place_under_study(node: slicer.vtkMRMLVolumeNode, volume: Volume) -> None:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    item = _hierarchy_item(node)
-    if volume.modality:
-        hierarchy.SetItemAttribute(item, "DICOM.Modality", volume.modality)
-    if volume.source is not None:
-        set_dicom_source(node, volume.source)
-
-
-def set_dicom_source(node: slicer.vtkMRMLVolumeNode, source: DicomSource) -> None:
-    """Say which DICOM objects a volume node's voxels are of, and put it under its study."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    item = _hierarchy_item(node)
-    node.SetAttribute("DICOM.instanceUIDs", " ".join(source.sop_instance_uids))
-    hierarchy.SetItemUID(item, "DICOM", source.series_instance_uid)
-    hierarchy.SetItemAttribute(item, "DICOM.FrameOfReferenceUID", source.frame_of_reference_uid)
-    study = hierarchy.GetItemByUID("DICOM", source.study_instance_uid)
-    if not study:
-        study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Study")
-        hierarchy.SetItemUID(study, "DICOM", source.study_instance_uid)
-    hierarchy.SetItemParent(item, study)
-
-
-def _hierarchy_item(node: slicer.vtkMRMLNode) -> int:
-    """The node's item; made here where no plugin has made it yet (outside the Slicer application)."""
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    return hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
-
-
-def _item_uid(node: slicer.vtkMRMLNode) -> str:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    return hierarchy.GetItemUID(_hierarchy_item(node), "DICOM")
-
-
-def _study_uid(node: slicer.vtkMRMLNode) -> str:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    study = hierarchy.GetItemAncestorAtLevel(_hierarchy_item(node), "Study")
-    return hierarchy.GetItemUID(study, "DICOM") if study else ""
-
-
-def _series_attribute(node: slicer.vtkMRMLNode, name: str) -> str:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    item = hierarchy.GetItemByDataNode(node)
-    return hierarchy.GetItemAttribute(item, name) if item else ""
 
 
 def _to_numpy(matrix: vtk.vtkMatrix4x4) -> NDArray[np.float64]:

@@ -11,7 +11,8 @@ from SegmentationAILib.engine.steps import Steps
 from SegmentationAILib.enhancement.operations import KEEPS_HU, Operation
 from SegmentationAILib.enhancement.plane import Plane
 from SegmentationAILib.errors import Cancelled
-from SegmentationAILib.scene import add_volume, copying_voxels, place_beside, scene_batch
+from SegmentationAILib.scene import add_volume, copying_voxels, scene_batch
+from SegmentationAILib.scene_hierarchy import place_beside
 from SegmentationAILib.volume import Volume
 
 OPERATION_ATTRIBUTE = "ThoraxAI.Preprocessing"

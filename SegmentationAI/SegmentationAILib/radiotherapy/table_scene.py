@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
-from SegmentationAILib.scene import add_table, place_beside, scene_batch
+from SegmentationAILib.scene import add_table, scene_batch
+from SegmentationAILib.scene_hierarchy import place_beside
 
 if TYPE_CHECKING:
     from SegmentationAILib.radiotherapy.dvh_report import DVHCurves

@@ -14,7 +14,8 @@ from SegmentationAILib.radiotherapy.naming import proposals
 from SegmentationAILib.radiotherapy.nomenclature import check_set
 from SegmentationAILib.radiotherapy.panel_results import RADIOTHERAPY, Clicked, Edited, OnVolume, Points
 from SegmentationAILib.radiotherapy.structure_set import Role
-from SegmentationAILib.scene import add_volume, copying_voxels, set_dicom_source, volume_from_node
+from SegmentationAILib.scene import add_volume, copying_voxels, volume_from_node
+from SegmentationAILib.scene_hierarchy import set_dicom_source
 
 if TYPE_CHECKING:
     from SegmentationAILib.radiotherapy.evaluation import DoseEvaluation
