@@ -268,7 +268,7 @@ def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
     ui.tumourCollapsibleButton.setChecked(False)
     ui.ruleCollapsibleButton.setChecked(True)
     # The protocols are read bit by bit.
-    studio.settle(panel)
+    studio.until(lambda: ui.protocolComboBox.count > 0)
     ui.protocolComboBox.setCurrentIndex(max(0, ui.protocolComboBox.findText("Lung", Qt.MatchStartsWith)))
     points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "tumour")
     points.AddControlPointWorld(TUMOUR_RAS)
@@ -289,6 +289,8 @@ def contour(studio: Studio, panel, ct: slicer.vtkMRMLScalarVolumeNode) -> None:
         ui.structureNameEdit.setText(name)
         ui.ruleEdit.setText(rule)
         studio.during(panel, 0, ui.setRuleButton.click)
+    # The table follows once edits pause.
+    studio.until(lambda: ui.structuresTable.rowCount == structures.GetSegmentation().GetNumberOfSegments())
     display = structures.GetDisplayNode()
     display.SetVisibility2DFill(False)
     display.SetSliceIntersectionThickness(2)

@@ -70,6 +70,12 @@ class Studio:
         panel.resize(PANEL_WIDTH, max(2 * VIEW_SIZE, wanted))
         self.host.process_events()
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let the application work until something is so."""
+        while not condition():
+            self.host.process_events()
+            time.sleep(_POLL_MS / 1000)
+
     def shoot(self, name: str, panel: QWidget | NDArray[np.uint8], views: NDArray[np.uint8] | None = None) -> Path:
         """Write a picture of a panel, or of one that was grabbed, beside the four views or other ones."""
         column = panel if isinstance(panel, np.ndarray) else grab(panel)

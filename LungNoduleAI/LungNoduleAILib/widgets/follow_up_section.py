@@ -41,6 +41,8 @@ class FollowUpSection:
         font.setPointSizeF(_FONT_SCALE * font.pointSizeF())
         table.setFont(font)
         table.horizontalHeader().setFont(font)
+        # All titles would be bold over a chosen row.
+        table.horizontalHeader().setHighlightSections(False)
         table.horizontalHeader().setMinimumSectionSize(10)
         table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         table.horizontalHeader().setSectionResizeMode(3, qt.QHeaderView.Stretch)

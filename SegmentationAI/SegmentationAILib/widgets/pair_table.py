@@ -42,6 +42,8 @@ class PairTable:
         widget.verticalHeader().setVisible(False)
         widget.setWordWrap(False)
         header = widget.horizontalHeader()
+        # All titles would be bold over a chosen row.
+        header.setHighlightSections(False)
         header.setMinimumSectionSize(10)
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)

@@ -38,6 +38,8 @@ class StructureTable:
         widget.setHorizontalHeaderLabels([tr("Structure"), tr("Role"), tr("ml"), tr("Rule")])
         widget.verticalHeader().setVisible(False)
         header = widget.horizontalHeader()
+        # All titles would be bold over a chosen row.
+        header.setHighlightSections(False)
         header.setMinimumSectionSize(10)
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(3, qt.QHeaderView.Stretch)
