@@ -19,7 +19,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from SegmentationAILib.engine.progress import Progress
@@ -50,6 +50,18 @@ WITHOUT_SERIES = {
 # Group 0008 in little endian: how a data set begins that was stored without the DICOM file preamble.
 _BARE_DATASET = b"\x08\x00"
 
+# What pydicom raises of damaged bytes, as it reads them or, later, makes values of them.
+_DAMAGE = (
+    InvalidDicomError,
+    BytesLengthException,
+    NotImplementedError,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    struct.error,
+    zlib.error,
+)
 _TAGS = [
     "SpecificCharacterSet",
     "SOPClassUID",
@@ -213,24 +225,28 @@ def read_header(path: Path) -> Header | None:
         with path.open("rb") as file:
             dataset = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
             stopped_at, length = file.tell(), file.seek(0, os.SEEK_END)
+        uid = sop_class(dataset)
+        if uid in WITHOUT_SERIES:
+            return None
+        if not dataset.get("SeriesInstanceUID"):
+            if _has_preamble(path):
+                raise _damaged(path)
+            return None
+        deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        if uid in PLANAR_IMAGES and stopped_at == length and not deflated:
+            raise _damaged(path)
+        kind = str(dataset.get("Modality") or UID(uid).name)
+        return Header(path, dataset, "localizer" if _is_localizer(dataset.get("ImageType")) else kind)
+    except InputError:
+        raise
     except OSError as error:
+        if error.errno is None:
+            raise _damaged(path) from error
         raise InputError(
             f"'{path.name}' cannot be read ({error.strerror}); check the file and its permissions."
         ) from error
-    except (InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, struct.error, zlib.error) as error:
+    except _DAMAGE as error:
         raise _damaged(path) from error
-    uid = sop_class(dataset)
-    if uid in WITHOUT_SERIES:
-        return None
-    if not dataset.get("SeriesInstanceUID"):
-        if _has_preamble(path):
-            raise _damaged(path)
-        return None
-    deflated = dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-    if uid in PLANAR_IMAGES and stopped_at == length and not deflated:
-        raise _damaged(path)
-    kind = str(dataset.get("Modality") or UID(uid).name)
-    return Header(path, dataset, "localizer" if _is_localizer(dataset.get("ImageType")) else kind)
 
 
 def _files(folder: Path, recursive: bool) -> Iterator[Path]:
@@ -281,18 +297,21 @@ def series_of(headers: list[Header]) -> Series:
     for header in headers:
         try:
             slices += _slices(header.path, header.dataset)
-        except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError) as error:
+        except (*_DAMAGE, TypeError, IndexError, OverflowError) as error:
             raise _damaged(header.path) from error
-    return Series(
-        uid=headers[0].series_uid,
-        study_uid=str(first.get("StudyInstanceUID") or ""),
-        frame_of_reference_uid=str(first.get("FrameOfReferenceUID") or ""),
-        sop_class_uid=sop_class(first),
-        modality=PLANAR_IMAGES[sop_class(first)],
-        number=str(first.get("SeriesNumber") or ""),
-        description=str(first.get("SeriesDescription") or "").strip(),
-        slices=tuple(slices),
-    )
+    try:
+        return Series(
+            uid=headers[0].series_uid,
+            study_uid=str(first.get("StudyInstanceUID") or ""),
+            frame_of_reference_uid=str(first.get("FrameOfReferenceUID") or ""),
+            sop_class_uid=sop_class(first),
+            modality=PLANAR_IMAGES[sop_class(first)],
+            number=str(first.get("SeriesNumber") or ""),
+            description=str(first.get("SeriesDescription") or "").strip(),
+            slices=tuple(slices),
+        )
+    except _DAMAGE as error:
+        raise _damaged(headers[0].path) from error
 
 
 def _slices(path: Path, dataset: Dataset) -> Iterator[Slice]:

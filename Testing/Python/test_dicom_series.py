@@ -218,3 +218,15 @@ def test_file_order_and_copies_do_not_matter(tmp_path):
     assert one.source == two.source
     assert one.grid.same_as(two.grid)
     assert two.notes == ("1 duplicate slice is left out.",)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("tag", [b"\x08\x00\x16\x00", b"\x08\x00\x60\x00", b"\x20\x00\x0e\x00", b"\x20\x00\x32\x00"])
+def test_a_value_of_no_kind_is_told_as_damage(tmp_path, tag):
+    write_series(tmp_path, HU[:1], GRID)
+    [path] = tmp_path.iterdir()
+    content = path.read_bytes()
+    place = content.index(tag, 132) + 4
+    path.write_bytes(content[:place] + b"QI" + content[place + 2 :])
+    with pytest.raises(InputError, match="is damaged or was not copied whole; copy or export the series again"):
+        find_series(tmp_path)

@@ -132,3 +132,14 @@ def test_real_doses(data_dir):
     head = read_dose(data_dir / "rt" / "rtdose-head" / "rtdose.dcm")
     assert head.volume.spacing == pytest.approx([2.5, 2.5, 2.4], abs=1e-9)
     assert head.volume.array.max() == pytest.approx(20.16302, abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("tag", [b"\x04\x30\x0a\x00", b"\x04\x30\x0c\x00", b"\x20\x00\x32\x00"])
+def test_a_value_of_no_kind_is_told_as_damage(tmp_path, tag):
+    path = write_dose(tmp_path / "dose.dcm", GY, AXIAL)
+    content = path.read_bytes()
+    place = content.index(tag, 132) + 4
+    path.write_bytes(content[:place] + b"QI" + content[place + 2 :])
+    with pytest.raises(InputError, match="damaged or was not copied whole; copy or export the dose again"):
+        read_dose(path)

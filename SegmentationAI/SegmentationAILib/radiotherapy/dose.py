@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from SegmentationAILib.dicom_pixels import read_stored_values
 from SegmentationAILib.dicom_series import is_dicom, sop_class
@@ -64,6 +64,14 @@ def read_dose(path: str | Path, *, prescription_gy: float | None = None) -> RTDo
             relative and no prescription is given.
     """
     path = Path(path)
+    try:
+        return _read(path, prescription_gy)
+    except (BytesLengthException, NotImplementedError) as error:
+        # Of bytes that make no value, when it is asked for.
+        raise _damaged(path) from error
+
+
+def _read(path: Path, prescription_gy: float | None) -> RTDose:
     header = _header(path)
     try:
         offsets = _offsets(header, path.name)

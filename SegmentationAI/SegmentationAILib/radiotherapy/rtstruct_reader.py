@@ -52,9 +52,8 @@ def read_rtstruct(
         InputError: the file is no RTSTRUCT or is damaged, it belongs to another study or frame of
             reference, or nothing in it has a volume within the CT.
     """
-    dataset = _dataset(source)
     try:
-        return _read(dataset, volume, progress)
+        return _read(_dataset(source), volume, progress)
     except _DAMAGE as error:
         # Sequences and numbers are only made of their bytes when they are asked for.
         raise _damaged(source) from error
@@ -123,9 +122,9 @@ def structure_names(source: str | Path | Dataset) -> list[str]:
     Raises:
         InputError: the file is no RTSTRUCT or is damaged.
     """
-    dataset = _dataset(source)
     try:
-        return [str(roi.get("ROIName") or "").strip() for roi in dataset.get("StructureSetROISequence") or ()]
+        rois = _dataset(source).get("StructureSetROISequence") or ()
+        return [str(roi.get("ROIName") or "").strip() for roi in rois]
     except _DAMAGE as error:
         raise _damaged(source) from error
 
