@@ -233,6 +233,10 @@ class LungNoduleAIWidget(RunPanelWidget):
             said.insert(0, _("No nodule was found. That does not mean that there is none."))
         self.runControls.say(" ".join(said))
 
+    def onSceneStartClose(self, caller, event) -> None:
+        super().onSceneStartClose(caller, event)
+        self.review.forget()
+
     def exit(self) -> None:
         self.views.stop_picking()
         super().exit()

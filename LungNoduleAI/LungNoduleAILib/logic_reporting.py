@@ -71,9 +71,9 @@ class ReportingLogic:
         """
         return self._reporting.explanation(findings, noduleId)
 
-    def explanationOutdated(self, findings: Node, noduleId: int) -> bool:
-        """Whether a nodule's segment was edited since it was explained; ``explain`` then explains it anew."""
-        return self._reporting.explanation_outdated(findings, noduleId)
+    def heldExplanation(self, findings: Node, noduleId: int) -> tuple[Node, Any | None] | None:
+        """As ``explanation``, with None in place of what was said before the nodule's segment was edited."""
+        return self._reporting.held_explanation(findings, noduleId)
 
     def report(
         self,

@@ -65,18 +65,20 @@ def explanation(findings: Node, nodule_id: int) -> tuple[Node, Explanation] | No
     Raises:
         InputError: there is no such nodule, or the explanation is damaged.
     """
-    held = _influence(findings, nodule_id)
-    return None if held is None or explanation_outdated(findings, nodule_id) else (held, explanation_in(held))
+    held = held_explanation(findings, nodule_id)
+    return None if held is None or held[1] is None else held
 
 
-def explanation_outdated(findings: Node, nodule_id: int) -> bool:
-    """Whether a nodule was explained, and its segment edited since.
+def held_explanation(findings: Node, nodule_id: int) -> tuple[Node, Explanation | None] | None:
+    """As ``explanation``, with None in place of what was said of another outline than the segment has now.
 
     Raises:
-        InputError: there is no such nodule.
+        InputError: as ``explanation``.
     """
     held = _influence(findings, nodule_id)
-    return held is not None and is_outdated(held, nodule_name(nodule_id), findings)
+    if held is None:
+        return None
+    return held, None if is_outdated(held, nodule_name(nodule_id), findings) else explanation_in(held)
 
 
 def _influence(findings: Node, nodule_id: int) -> Node | None:

@@ -15,7 +15,7 @@ from PySide6.QtTest import QTest
 
 import LungNoduleAILib.analysis
 import LungNoduleAILib.explanation.explain
-from LungNoduleAILib import scene
+from LungNoduleAILib import scene, workflow_report
 from LungNoduleAILib.explanation import explain as explaining
 from LungNoduleAILib.explanation.result import Explanation, Similar
 from LungNoduleAILib.review import Verdict
@@ -223,6 +223,51 @@ def test_an_explanation_is_of_the_outline_that_it_was_made_of(reviewed, explaine
     assert explained == [1, 1]
     assert reviewed.ui.explainButton.checked
     assert "solid, highly suspicious" in told()
+
+
+def overlays() -> set[str]:
+    """Ids of what lies over the slice views."""
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return {one.GetForegroundVolumeID() for one in composites if one.GetForegroundVolumeID()}
+
+
+def test_an_edit_that_is_taken_back_brings_the_explanation_back(reviewed, explained):
+    click_row(reviewed.ui.nodulesTable, 0)
+    click(reviewed.ui.explainButton)
+    shown = overlays()
+    ct, drawn = scene.ct_of(reviewed.findings), ball(chest_with_findings()[0], FOUND[0].centre, 10.0)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.astype(np.uint8), reviewed.findings, "nodule 1", ct)
+    key(reviewed, Qt.Key_M)
+    assert "changed since it was explained" in reviewed.ui.assessmentText.toPlainText()
+    assert overlays() == set()
+    assert not reviewed.ui.explainButton.checked
+    click(reviewed.ui.undoButton)
+    assert overlays() == shown
+    assert reviewed.ui.explainButton.checked
+    assert "solid, highly suspicious" in reviewed.ui.assessmentText.toPlainText()
+    assert explained == [1]
+    # What the user put away stays away.
+    click(reviewed.ui.explainButton)
+    click(reviewed.ui.acceptButton)
+    assert overlays() == set()
+
+
+def test_the_outline_is_compared_once_at_each_look(reviewed, explained, monkeypatch):
+    click_row(reviewed.ui.nodulesTable, 0)
+    click(reviewed.ui.explainButton)
+    asked, compare = [], workflow_report.is_outdated
+
+    def is_outdated(node, name, segmentation):
+        asked.append(name)
+        return compare(node, name, segmentation)
+
+    monkeypatch.setattr(workflow_report, "is_outdated", is_outdated)
+    reviewed.widget.review.show_chosen()
+    assert asked == ["nodule 1"]
+    ct, drawn = scene.ct_of(reviewed.findings), ball(chest_with_findings()[0], FOUND[0].centre, 10.0)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(drawn.astype(np.uint8), reviewed.findings, "nodule 1", ct)
+    reviewed.widget.review.show_chosen()
+    assert asked == ["nodule 1"] * 2
 
 
 @pytest.mark.usefixtures("explained")

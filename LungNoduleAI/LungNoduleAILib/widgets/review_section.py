@@ -44,6 +44,8 @@ class ReviewSection:
         self.table = NoduleTable(ui.nodulesTable, self._on_chosen)
         self._assessment = AssessmentView(ui.assessmentText, ui.questionsWidget, self._on_answer)
         self._shortcuts = []
+        # The findings and the nodule of which the user wants to see what speaks for it, as long as that is up to date.
+        self._explained: tuple[str, int] | None = None
         for name, slot in (
             ("acceptButton", self._accept),
             ("rejectButton", self._reject),
@@ -92,6 +94,10 @@ class ReviewSection:
             self._show_assessment(findings, chosen)
         self._enable()
 
+    def forget(self) -> None:
+        """The scene is closed: what was explained in it is not looked for in the next."""
+        self._explained = None
+
     def attempt(self, work: Callable[[], object]) -> None:
         """Do what takes no time; what is wrong is said below the button."""
         try:
@@ -117,11 +123,15 @@ class ReviewSection:
         title = tr("Nodule {number}, {place}, {size:.1f} mm").format(
             number=chosen, place=row.place or tr("place not known"), size=row.mean_diameter_mm
         )
-        kept = self._kept_explanation(findings, chosen)
-        said = _said_of(kept[1]) if kept else ()
-        if not kept and self._logic.explanationOutdated(findings, chosen):
+        influence, explanation = self._held_explanation(findings, chosen)
+        said = _said_of(explanation) if explanation else ()
+        if influence and not explanation:
             self._take_off()
             said = (tr("Its outline was changed since it was explained; click Explain to explain it anew."),)
+        elif influence and self._explained == (findings.GetID(), chosen) and not self._ui.explainButton.checked:
+            # As after the edit was taken back.
+            self._views.lay_over(influence)
+            self._ui.explainButton.setChecked(True)
         self._assessment.show(title, assessment, corrections, said)
 
     def _enable(self) -> None:
@@ -144,6 +154,8 @@ class ReviewSection:
     def _on_chosen(self, nodule_id: int) -> None:
         # What spoke for another nodule is not to be taken for what speaks for this one.
         self._take_off()
+        if self._explained != (self._findings.GetID(), nodule_id):
+            self._explained = None
         self._views.jump_to(self._findings, nodule_id)
         self.show_chosen()
 
@@ -207,11 +219,12 @@ class ReviewSection:
     def _on_explain(self, wanted: bool) -> None:
         findings, chosen = self._findings, self.table.chosen_id
         self._views.take_off()
+        self._explained = None
         if not wanted:
             return
-        found = self._kept_explanation(findings, chosen)
-        if found is not None:
-            self._lay_over(found[0])
+        influence, explanation = self._held_explanation(findings, chosen)
+        if explanation is not None:
+            self._lay_over(influence)
             return
         device = self._device
 
@@ -227,18 +240,19 @@ class ReviewSection:
     def _lay_over(self, influence: Any) -> None:
         self._views.lay_over(influence)
         self._ui.explainButton.setChecked(True)
+        self._explained = (self._findings.GetID(), self.table.chosen_id)
         self.show_chosen()
 
     def _take_off(self) -> None:
         self._views.take_off()
         self._ui.explainButton.setChecked(False)
 
-    def _kept_explanation(self, findings: Any, chosen: int) -> Any:
-        """What an earlier run or a saved scene holds; None where it is missing or damaged."""
+    def _held_explanation(self, findings: Any, chosen: int) -> tuple[Any, Any]:
+        """The volume and what it tells, of an earlier run or a saved scene; None for what is missing or outdated."""
         try:
-            return self._logic.explanation(findings, chosen)
+            return self._logic.heldExplanation(findings, chosen) or (None, None)
         except InputError:
-            return None
+            return None, None
 
     @property
     def _device(self) -> str:
