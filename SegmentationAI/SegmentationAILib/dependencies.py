@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
 from SegmentationAILib.errors import InputError
 from SegmentationAILib.resources import resource
 
@@ -105,12 +108,12 @@ def read_requirements(path: Path) -> list[str]:
 
 
 def find_missing(requirements: Sequence[str]) -> Missing:
-    """What is not installed yet; looks at metadata only and imports nothing.
+    """What is not installed yet, or too old; looks at metadata only and imports nothing.
 
     Raises:
-        InputError: torch is half installed.
+        InputError: torch is half installed, or too old.
     """
-    packages = tuple(line for line in requirements if installed_version(_name(line)) is None)
+    packages = tuple(line for line in requirements if not _satisfied(line))
     return Missing(packages, torch=not torch_installed())
 
 
@@ -119,11 +122,18 @@ def torch_installed() -> bool:
 
     Raises:
         InputError: some of torch's files are there and others are not, as an installation that was
-            broken off leaves it.
+            broken off leaves it, or its version is too old.
     """
     spec = importlib.util.find_spec("torch")
     version = installed_version("torch")
     if (spec is not None and spec.origin is not None) and version is not None:
+        # One that runs may serve other extensions too, so the user decides.
+        if version not in SpecifierSet(TORCH, prereleases=True):
+            raise InputError(
+                f"PyTorch {version} is too old, {TORCH.removeprefix('>=')} or newer is needed; in Slicer, open the "
+                "module 'PyTorch Utils', uninstall PyTorch there, restart, and start a run, which offers to install "
+                "it; elsewhere: pip install --upgrade torch."
+            )
         return True
     if spec is None and version is None:
         return False
@@ -210,6 +220,12 @@ def installed_version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _satisfied(line: str) -> bool:
+    requirement = Requirement(line)
+    version = installed_version(requirement.name)
+    return version is not None and requirement.specifier.contains(version, prereleases=True)
 
 
 def _name(requirement: str) -> str:

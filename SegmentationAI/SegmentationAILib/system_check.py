@@ -130,11 +130,12 @@ def check_versions(application: str) -> Iterator[Line]:
 
 
 def check_torch() -> Iterator[Line]:
-    """torch is installed and whole, and can be imported."""
+    """torch is installed and whole, new enough, and can be imported."""
     try:
         installed = torch_installed()
     except InputError as error:
-        yield Line(Status.FAIL, "PyTorch", "half installed", _decapitalized(str(error)))
+        wrong, _, what_to_do = str(error).partition("; ")
+        yield Line(Status.FAIL, "PyTorch", wrong, what_to_do)
         return
     if not installed:
         yield Line(
@@ -345,7 +346,3 @@ def _dotted(version: tuple[int, int]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _decapitalized(sentence: str) -> str:
-    return sentence.removeprefix("PyTorch is only half installed; ")

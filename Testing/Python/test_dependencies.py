@@ -56,7 +56,7 @@ def installed(monkeypatch) -> set[str]:
     shipped = {"numpy": "2.4.6", "simpleitk": "2.5.5", "vtk": "9.6.0"}
 
     def version(name: str) -> str | None:
-        return shipped.get(name) or ("1.0" if name in names else None)
+        return shipped.get(name) or ("99.0" if name in names else None)
 
     monkeypatch.setattr(dependencies, "installed_version", version)
     monkeypatch.setattr(dependencies, "torch_installed", lambda: "torch" in names)
@@ -199,7 +199,12 @@ class Spec:
 
 @pytest.mark.parametrize(
     ("spec", "version", "expected"),
-    [(None, None, False), (Spec("torch/__init__.py"), "2.13.0", True)],
+    [
+        (None, None, False),
+        (Spec("torch/__init__.py"), "2.13.0", True),
+        (Spec("torch/__init__.py"), "2.5.1+cu121", True),
+        (Spec("torch/__init__.py"), "2.14.0.dev20261101", True),
+    ],
 )
 def test_torch_is_whole_or_absent(monkeypatch, spec, version, expected):
     monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda name: spec)
@@ -217,6 +222,21 @@ def test_half_installed_torch_says_what_to_do(monkeypatch, spec, version):
     monkeypatch.setattr(dependencies, "installed_version", lambda name: version)
     with pytest.raises(InputError, match="half installed; restart Slicer"):
         dependencies.torch_installed()
+
+
+@pytest.mark.parametrize("version", ["2.4.1", "1.13.1+cu117"])
+def test_torch_that_is_too_old_is_told_of(monkeypatch, version):
+    monkeypatch.setattr(dependencies.importlib.util, "find_spec", lambda name: Spec("torch/__init__.py"))
+    monkeypatch.setattr(dependencies, "installed_version", lambda name: version)
+    with pytest.raises(InputError, match=rf"PyTorch {re.escape(version)} is too old, 2\.5 or newer is needed"):
+        dependencies.torch_installed()
+
+
+@pytest.mark.parametrize(("version", "missing"), [("5.8.1", True), ("5.9", False), ("7.0.0rc1", False)])
+def test_a_package_that_is_too_old_is_installed_anew(monkeypatch, version, missing):
+    monkeypatch.setattr(dependencies, "installed_version", lambda name: version)
+    monkeypatch.setattr(dependencies, "torch_installed", lambda: True)
+    assert dependencies.find_missing(REQUIREMENTS).packages == (tuple(REQUIREMENTS) if missing else ())
 
 
 def test_looking_for_torch_does_not_import_it():
