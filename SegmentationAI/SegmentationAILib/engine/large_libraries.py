@@ -38,7 +38,7 @@ def import_uncollected(module: str) -> None:
     """Import a module, unless it was before, without a search for garbage among the many objects that it makes.
 
     One search of all that torch's import makes takes a sixth of a second, in which Python's lock is held. What there is
-    by the end of the import is looked at no more (``gc.freeze``): nearly all of it stays until the process ends.
+    by the end of the import counts as old: nearly all of it stays until the process ends.
     """
     if module in sys.modules:
         return
@@ -46,7 +46,9 @@ def import_uncollected(module: str) -> None:
     gc.disable()
     try:
         import_module(module)
+        # Taken out of all generations, and put back into the oldest.
         gc.freeze()
+        gc.unfreeze()
     finally:
         if was_enabled:
             gc.enable()
