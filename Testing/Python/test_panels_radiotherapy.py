@@ -137,6 +137,10 @@ def test_a_protocol_adds_what_it_can_and_says_what_is_missing(panel, structures,
     lungs = {"Lung_L": (ball(volume, (-60, 0, 0), 40), None), "Lung_R": (ball(volume, (60, 0, 0), 40), None)}
     monkeypatch.setitem(drawing.TASKS, "lungs", lambda *_: lungs)
     monkeypatch.setitem(drawing.TASKS, "organs", lambda *_: {})
+    # No site is taken for granted.
+    assert panel.ui.protocolComboBox.currentIndex == -1
+    assert not panel.ui.applyProtocolButton.enabled
+    assert panel.ui.applyProtocolButton.toolTip == "Choose a protocol."
     choose(panel.ui.protocolComboBox, panel.ui.protocolComboBox.findText("Lung, SBRT"))
     click(panel.ui.applyProtocolButton)
     held = held_in(structures, ct)

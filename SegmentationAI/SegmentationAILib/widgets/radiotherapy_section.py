@@ -68,6 +68,7 @@ class RadiotherapySection:
             ("evaluateButton", self._evaluate),
         ):
             getattr(ui, name).connect("clicked()", slot)
+        ui.protocolComboBox.connect("currentIndexChanged(int)", lambda _index: self._enable())
         ui.marginSourceComboBox.connect("activated(int)", lambda _index: self._on_margins())
         ui.radiotherapyCollapsibleButton.connect("contentsCollapsed(bool)", self._on_collapsed)
         self._on_collapsed(ui.radiotherapyCollapsibleButton.collapsed)
@@ -102,17 +103,22 @@ class RadiotherapySection:
             return
         for name, path in protocols.items():
             self._ui.protocolComboBox.addItem(name, path)
+        # Another site's protocol would add the wrong structures: the user chooses.
+        self._ui.protocolComboBox.setCurrentIndex(-1)
 
     def _enable(self) -> None:
         parameters = self._parameters()
         volume = parameters.inputVolume if parameters else None
         structures = parameters.structures if parameters else None
         needs_volume = "" if volume else tr("Choose a CT volume above.")
+        needs_protocol = needs_volume or (
+            "" if self._ui.protocolComboBox.currentIndex >= 0 else tr("Choose a protocol.")
+        )
         needs_structures = needs_volume or ("" if structures else tr("Choose a structure set, or apply a protocol."))
         needs_dose = needs_structures or ("" if parameters.dose else tr("Load a dose."))
         needs_points = needs_volume or ("" if parameters.tumourPoints else tr("Place points on the tumour."))
         for name, reason in (
-            ("applyProtocolButton", needs_volume),
+            ("applyProtocolButton", needs_protocol),
             ("importStructuresButton", needs_volume),
             ("rebuildButton", needs_structures),
             ("checkNamesButton", needs_structures),
