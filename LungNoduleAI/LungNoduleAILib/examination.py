@@ -156,9 +156,10 @@ def _hash_of(detector: str) -> str:
 
 @cache
 def model_hash() -> str:
-    """SHA-256 of the built-in detector's weights.
+    """SHA-256 of the built-in detector's weights, the search's followed by those of the second look.
 
     Raises:
         InputError: they are missing.
     """
-    return hashlib.sha256(model_path("nodules").read_bytes()).hexdigest()
+    weights = (model_path(name).read_bytes() for name in ("nodules", "nodule-candidates"))
+    return hashlib.sha256(b"".join(weights)).hexdigest()

@@ -34,8 +34,9 @@ def explain(
     progress: Progress | None = None,
     detector: Detector | None = None,
 ) -> Explanation:
-    """What moved the detector's score, and the most similar nodules of the training set.
+    """What moved the detector's search, and the most similar nodules of the training set.
 
+    The score is made of the search's heat and of a second look at the mark; it is the heat that is explained.
     A nodule that the reader added or another detector found is explained as the network sees it.
 
     Args:
@@ -70,9 +71,9 @@ def influence_at(
     progress: Progress | None = None,
     detector: Detector | None = None,
 ) -> tuple[Influence, SearchSpace]:
-    """What moved the detector's score, and the window of its search space that was looked at.
+    """What moved the detector's search, and the window of its search space that was looked at.
 
-    The window's voxels are those that the detector saw, so that its logit is the one that made the nodule's score.
+    The window's voxels are those that the detector saw, so that its logit is the search's own.
 
     Args:
         volume: the CT that the nodule was found in, HU.
@@ -119,7 +120,7 @@ def influence_on(explanation: Explanation, grid: Grid) -> Volume:
         float32, logit per ml, 0 away from the nodule's surroundings; no modality.
     """
     values = resample(explanation.influence, explanation.grid, grid, mode="area", fill=0.0)
-    return Volume(values, grid, "influence on the detector's score")
+    return Volume(values, grid, "influence on the detector's search")
 
 
 def _mask_on(mask: NoduleMask, grid: Grid) -> NDArray[np.bool_]:

@@ -1,7 +1,8 @@
 """How much each place around a nodule moves the detector's answer: occlusion (Zeiler and Fergus, ECCV 2014).
 
 Blobs with soft edges are replaced by lung, one at a time, and the detector looks again. Its answer is
-the logit of the heat map's highest voxel at the nodule, which is what its score is made of.
+the logit of the heat map's highest voxel at the nodule: what the search saw. Its score is made of that and of a second
+look at the same place, which is not asked.
 """
 
 from __future__ import annotations

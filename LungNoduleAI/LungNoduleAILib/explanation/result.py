@@ -34,7 +34,7 @@ class Explanation:
     """Of one nodule.
 
     Attributes:
-        influence: float32 [k, j, i], how much the detector's score (its logit) falls for each ml of voxels that is
+        influence: float32 [k, j, i], how much the logit of the detector's search falls for each ml of voxels that is
             replaced by lung; above 0 where they speak for a nodule, below where they speak against it.
         grid: of ``influence``, in RAS.
         similar: the most similar first.

@@ -141,7 +141,7 @@ def _explanation(volume: Volume, nodule: Nodule, explanation: Explanation | None
         falls > 0
     )
     found += [f"it rises by up to {rises:.2f} for each ml of blue ones"] * (rises > 0)
-    caption = f"What the detector's score depends on: {', '.join(found) or 'no voxel changes it'}."
+    caption = f"What the detector's search depends on: {', '.join(found) or 'no voxel changes it'}."
     similar = explanation.similar[:_MOST_SIMILAR]
     if similar:
         caption += " Beside it, nodules of the training set that it resembles most, and the readers' words for them."

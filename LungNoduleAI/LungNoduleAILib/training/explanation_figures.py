@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.stats import spearmanr
 
-from LungNoduleAILib.detection import THRESHOLD, built_in
+from LungNoduleAILib.detection import ONE_LOOK_THRESHOLD, built_in
 from LungNoduleAILib.explanation.explain import window_side
 from LungNoduleAILib.explanation.filling import lung_texture
 from LungNoduleAILib.explanation.occlusion import REACH_MM, Answer, influence
@@ -99,7 +99,7 @@ def judge(case: Case, shuffle: bool) -> Judged | None:
     space, nodule = window_of(case)
     answer = Answer(detector.network, nodule, "cpu")
     logit = float(answer(space.hu[None])[0])
-    if detector.scale.score(float(1 / (1 + np.exp(-logit)))) < THRESHOLD:
+    if detector.scale.score(float(1 / (1 + np.exp(-logit)))) < ONE_LOOK_THRESHOLD:
         return None
     found = influence(detector.network, space, nodule, device="cpu").values
     near = ndimage.binary_dilation(nodule, iterations=_NEAR)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from LungNoduleAILib.baseline import outlined_candidates
-from LungNoduleAILib.detection import Detector, outline, peaks
+from LungNoduleAILib.detection import Detector, outline, scored_peaks
 from LungNoduleAILib.heat import heat_map
 from LungNoduleAILib.scoring import BASELINE
 from LungNoduleAILib.search import AIR_HU, SearchSpace
@@ -69,17 +69,13 @@ Finder = Callable[[SearchSpace], list[Mark]]
 
 
 def network_finder(detector: Detector) -> Finder:
-    """The built-in network; scores are on its calibrated scale."""
+    """The built-in networks; scores are on their calibrated scale."""
 
     def find(space: SearchSpace) -> list[Mark]:
         found = heat_map(detector.network, space, "auto", Progress())
         return [
-            Mark(
-                peak.kji,
-                detector.scale.score(peak.heat),
-                lambda peak=peak: _placed(*outline(found, space, peak), space),
-            )
-            for peak in peaks(found)
+            Mark(peak.kji, score, lambda peak=peak: _placed(*outline(found, space, peak), space))
+            for score, peak in scored_peaks(detector, found, space, "auto", Progress())
         ]
 
     return find

@@ -25,7 +25,7 @@ from SegmentationAILib.errors import InputError
 from SegmentationAILib.writing import atomic_write
 
 FORMAT = 1
-KINDS = ("nodule", "organs", "ratings", "tumour")
+KINDS = ("nodule", "organs", "ratings", "tumour", "candidate")
 # Of a model that is a folder of its own.
 FOLDER_STEM = "model"
 WEIGHTS_SUFFIX, CARD_SUFFIX = ".safetensors", ".json"
