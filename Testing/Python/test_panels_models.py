@@ -168,7 +168,7 @@ def choose_more(panel, text: str) -> None:
 
 
 def test_all_models_are_listed_and_what_is_built_in_is_first(panel):
-    assert rows(panel)[:2] == ["Lungs and airway", "Lungs, liver and bone"]
+    assert rows(panel)[:2] == ["Lungs and airway", "Lungs, spinal cord, bone and liver"]
     assert len(rows(panel)) == len([one for one in catalog.load() if one.task == "segmentation" and one.labels])
     assert panel.ui.modelsList.currentItem().text().startswith("Lungs and airway")
     assert "comes with ThoraxAI" in panel.ui.modelCardLabel.text
