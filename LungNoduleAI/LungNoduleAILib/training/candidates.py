@@ -161,9 +161,7 @@ def main(data: Path, out: Path, detector: Path, device: str) -> None:
     def fitted(scans: Sequence[Background], held: Pool, recipe: Recipe, folder: Path) -> Fitted:
         pool = pool_to_learn(scans, of_part["train"], cubes, search, device, recipe.seed)
         click.echo(f"{np.count_nonzero(pool.nodule)} nodules, {np.count_nonzero(~pool.nodule)} other marks")
-        return fit_second_look(
-            pool, held, search, folder, recipe, device, lambda step, found: click.echo((step, found))
-        )
+        return fit_second_look(pool, held, search, folder, recipe, device, _tell)
 
     unseen = list(_seen_otherwise(left_out, of_part["validation"], search, device))
     judge = fitted(others, unseen[0], replace(RECIPE, steps=SCALE_STEPS, check_every=SCALE_STEPS), out / "scale")
