@@ -18,6 +18,8 @@ _LARGEST_KEPT = 1 << 30
 _NEVER = 2**31 - 1
 # Where glibc's own thresholds end once a large block was freed.
 _LARGEST_OF_GLIBC = 32 << 20
+# Sizes of what aligning a block to 64 bytes cuts off it, and more of each than a thread's cache takes.
+_CUT_OFF, _MORE_THAN_CACHED = range(24, 200, 16), 16
 
 
 @contextmanager
@@ -32,6 +34,7 @@ def freed_memory_kept() -> Iterator[None]:
         yield
         return
     libc.mallopt(_TRIM_THRESHOLD, _NEVER)
+    _fill_cache(libc)
     try:
         yield
     finally:
@@ -40,8 +43,23 @@ def freed_memory_kept() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
+def _fill_cache(libc: ctypes.CDLL) -> None:
+    """Fill this thread's cache of small blocks.
+
+    Cut-offs that went there would part freed blocks that belong together, and each large block be a new one.
+    """
+    for size in _CUT_OFF:
+        blocks = [libc.malloc(size) for _ in range(_MORE_THAN_CACHED)]
+        for block in blocks:
+            libc.free(block)
+
+
 def _glibc() -> ctypes.CDLL | None:
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)
-    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
+    if not (hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")):
+        return None
+    libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+    libc.free.argtypes, libc.free.restype = [ctypes.c_void_p], None
+    return libc
